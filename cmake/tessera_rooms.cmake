@@ -1,0 +1,68 @@
+# tessera_room(NAME [ASIO] ROOMS <rooms below> LIBS <third-party targets, private> TEST_ROOMS <rooms its tests need> TEST_LIBS <...>)
+#
+# A room is src/NAME: every .cc in it (and below it) is the library tessera_NAME, every *_test.cc the executable
+# NAME_test (registered with ctest), every *_fuzz.cc a fuzz target NAME_<file> (preset fuzz). New files need no edit here.
+#
+# Two precompiled headers serve all rooms, so a room pays for its own headers only: the standard library, and (rooms
+# marked ASIO) the standard library with Asio's coroutines.
+
+file(WRITE ${CMAKE_BINARY_DIR}/pch.cc "// carries a precompiled header\n")
+file(WRITE ${CMAKE_BINARY_DIR}/pch_asio.cc "// carries a precompiled header\n")
+set(TESSERA_PCH_STD <algorithm> <array> <atomic> <chrono> <cstdint> <expected> <functional> <map> <memory> <mutex> <optional> <set>
+  <span> <string> <string_view> <thread> <unordered_map> <utility> <variant> <vector> <fmt/core.h>)
+set(TESSERA_PCH_ASIO <boost/asio/awaitable.hpp> <boost/asio/co_spawn.hpp> <boost/asio/io_context.hpp>
+  <boost/asio/steady_timer.hpp> <boost/asio/use_awaitable.hpp> <boost/asio/post.hpp> <boost/asio/this_coro.hpp>)
+
+add_library(tessera_pch OBJECT ${CMAKE_BINARY_DIR}/pch.cc)
+target_link_libraries(tessera_pch PRIVATE fmt::fmt)
+target_precompile_headers(tessera_pch PRIVATE ${TESSERA_PCH_STD})
+add_library(tessera_pch_asio OBJECT ${CMAKE_BINARY_DIR}/pch_asio.cc)
+target_link_libraries(tessera_pch_asio PRIVATE fmt::fmt tessera_boost)
+target_precompile_headers(tessera_pch_asio PRIVATE ${TESSERA_PCH_STD} ${TESSERA_PCH_ASIO})
+
+# tessera_use_pch(target asio?)
+function(tessera_use_pch target asio)
+  if(asio)
+    target_link_libraries(${target} PRIVATE tessera_boost fmt::fmt)
+    target_precompile_headers(${target} REUSE_FROM tessera_pch_asio)
+  else()
+    target_link_libraries(${target} PRIVATE fmt::fmt)
+    target_precompile_headers(${target} REUSE_FROM tessera_pch)
+  endif()
+endfunction()
+
+function(tessera_room name)
+  cmake_parse_arguments(ROOM "ASIO" "" "ROOMS;LIBS;TEST_LIBS;TEST_ROOMS" ${ARGN})
+  file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(sources ${all})
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cc$")
+  set(tests ${all})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  set(fuzzers ${all})
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
+
+  list(TRANSFORM ROOM_ROOMS PREPEND tessera_)
+  add_library(tessera_${name} STATIC ${sources})
+  target_include_directories(tessera_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(tessera_${name} PUBLIC ${ROOM_ROOMS} fmt::fmt PRIVATE ${ROOM_LIBS})
+  tessera_use_pch(tessera_${name} ${ROOM_ASIO})
+
+  if(TESSERA_TESTS AND tests)
+    list(TRANSFORM ROOM_TEST_ROOMS PREPEND tessera_)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE tessera_${name} ${ROOM_TEST_ROOMS} ${ROOM_LIBS} ${ROOM_TEST_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
+    tessera_use_pch(${name}_test ${ROOM_ASIO})
+    target_compile_definitions(${name}_test PRIVATE TESSERA_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    add_test(NAME ${name} COMMAND ${name}_test)
+  endif()
+
+  if(TESSERA_FUZZ)
+    foreach(file ${fuzzers})
+      get_filename_component(stem ${file} NAME_WE)
+      add_executable(${name}_${stem} ${file})
+      target_link_libraries(${name}_${stem} PRIVATE tessera_${name} ${ROOM_LIBS})
+      target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer)
+      tessera_use_pch(${name}_${stem} ${ROOM_ASIO})
+    endforeach()
+  endif()
+endfunction()
