@@ -41,6 +41,10 @@ function(tessera_room name)
   set(fuzzers ${all})
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
 
+  if(NOT sources)
+    set(sources ${CMAKE_BINARY_DIR}/pch.cc)  # a room of headers only
+  endif()
+
   list(TRANSFORM ROOM_ROOMS PREPEND tessera_)
   add_library(tessera_${name} STATIC ${sources})
   target_include_directories(tessera_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)

@@ -51,21 +51,28 @@ bool test(const Filter& filter, const MetadataValue* value) {
     return order.has_value() && accept(*order);
   };
   switch (filter.op) {
-    case Filter::Op::eq: return value != nullptr && !filter.values.empty() && equal(*value, filter.values.front());
-    case Filter::Op::ne: return value == nullptr || filter.values.empty() || !equal(*value, filter.values.front());
+    case Filter::Op::eq:
+      return value != nullptr && !filter.values.empty() && equal(*value, filter.values.front());
+    case Filter::Op::ne:
+      return value == nullptr || filter.values.empty() || !equal(*value, filter.values.front());
     case Filter::Op::in:
       return value != nullptr && std::ranges::any_of(filter.values, [&](const auto& v) { return equal(*value, v); });
-    case Filter::Op::gt: return ordered([](int o) { return o > 0; });
-    case Filter::Op::gte: return ordered([](int o) { return o >= 0; });
-    case Filter::Op::lt: return ordered([](int o) { return o < 0; });
-    case Filter::Op::lte: return ordered([](int o) { return o <= 0; });
+    case Filter::Op::gt:
+      return ordered([](int o) { return o > 0; });
+    case Filter::Op::gte:
+      return ordered([](int o) { return o >= 0; });
+    case Filter::Op::lt:
+      return ordered([](int o) { return o < 0; });
+    case Filter::Op::lte:
+      return ordered([](int o) { return o <= 0; });
     case Filter::Op::exists: {
       const bool* wanted = filter.values.empty() ? nullptr : std::get_if<bool>(&filter.values.front());
       return (value != nullptr) == (wanted == nullptr || *wanted);
     }
     case Filter::Op::all:
     case Filter::Op::any:
-    case Filter::Op::none: break;
+    case Filter::Op::none:
+      break;
   }
   return false;
 }
@@ -75,10 +82,14 @@ bool test(const Filter& filter, const MetadataValue* value) {
 bool matches(const Filter& filter, const Metadata& metadata) {
   const auto child_matches = [&](const Filter& child) { return matches(child, metadata); };
   switch (filter.op) {
-    case Filter::Op::all: return std::ranges::all_of(filter.children, child_matches);
-    case Filter::Op::any: return std::ranges::any_of(filter.children, child_matches);
-    case Filter::Op::none: return std::ranges::none_of(filter.children, child_matches);
-    default: break;
+    case Filter::Op::all:
+      return std::ranges::all_of(filter.children, child_matches);
+    case Filter::Op::any:
+      return std::ranges::any_of(filter.children, child_matches);
+    case Filter::Op::none:
+      return std::ranges::none_of(filter.children, child_matches);
+    default:
+      break;
   }
   const auto it = metadata.find(filter.field);
   return test(filter, it == metadata.end() ? nullptr : &it->second);

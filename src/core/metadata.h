@@ -17,9 +17,10 @@ using Metadata = std::map<std::string, MetadataValue, std::less<>>;
 
 inline constexpr size_t kMetadataFieldsMax = 128;
 
-/// A condition on metadata, parsed from the `filter` of a request. A value; depth at most kFilterDepthMax (the parser enforces it).
-/// all/any/none combine `children`; the others test `field` against `values` (one value, except in). A list field matches eq/in when one of
-/// its elements does. A missing field matches only `ne`. Numbers compare across int64 and double; ordering across other types is false.
+/// A condition on metadata, parsed from the `filter` of a request. A value; depth at most kFilterDepthMax (the parser
+/// enforces it). all/any/none combine `children`; the others test `field` against `values` (one value, except in). A
+/// list field matches eq/in when one of its elements does. A missing field matches only `ne`. Numbers compare across
+/// int64 and double; ordering across other types is false.
 struct Filter {
   enum class Op { all, any, none, eq, ne, gt, gte, lt, lte, in, exists };
   Op op = Op::all;

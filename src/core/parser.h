@@ -9,14 +9,16 @@
 
 namespace tessera::core {
 
-/// A document as bytes. `content_type` may be empty (then the name's ending and the bytes decide). `name` is a file name or URL, for its ending only.
+/// A document as bytes. `content_type` may be empty (then the name's ending and the bytes decide). `name` is a file
+/// name or URL, for its ending only.
 struct RawDocument {
   std::string_view bytes;
   std::string content_type;
   std::string name;
 };
 
-/// A document as text. `text` is valid UTF-8 without NUL and is what is stored and cited; offsets in `structure` point into it.
+/// A document as text. `text` is valid UTF-8 without NUL and is what is stored and cited; offsets in `structure` point
+/// into it.
 struct ParsedDocument {
   std::string title;
   std::string text;
@@ -26,7 +28,8 @@ struct ParsedDocument {
 };
 
 /// Turns bytes into text. Blocking (PDF runs a child process): call it on the blocking pool. Thread-safe.
-/// Errors: unreadable (UNREADABLE_DOCUMENT, ENCRYPTED_DOCUMENT, DOCUMENT_TIMEOUT), too_large (DOCUMENT_TOO_LARGE), invalid (UNSUPPORTED_CONTENT_TYPE, INVALID_FRONT_MATTER).
+/// Errors: unreadable (UNREADABLE_DOCUMENT, ENCRYPTED_DOCUMENT, DOCUMENT_TIMEOUT), too_large (DOCUMENT_TOO_LARGE),
+/// invalid (UNSUPPORTED_CONTENT_TYPE, INVALID_FRONT_MATTER).
 class DocumentParser {
  public:
   virtual ~DocumentParser() = default;

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/context.h"
+#include "core/documents.h"
+
+namespace tessera::core {
+
+enum class Role { system, user, assistant, tool };
+std::string_view to_string(Role role);
+std::optional<Role> parse_role(std::string_view text);
+
+/// One message of a conversation as models see it. `extra_json` carries a provider's other fields (tool calls, images)
+/// as a JSON object's text, or nothing.
+struct ChatMessage {
+  Role role = Role::user;
+  std::string content;
+  std::string extra_json;
+};
+
+struct Usage {
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  double cost_usd = 0;
+};
+
+/// A question to a model. `sources` are the retrieved passages, numbered from 1 in this order; providers that read text
+/// only get them through the messages (the chat pipeline writes them there), the extractive model reads them here.
+/// `parameters_json` is an object of further parameters for the provider, untouched, or empty.
+struct ChatRequest {
+  std::string model;
+  std::vector<ChatMessage> messages;
+  std::vector<Passage> sources;
+  std::optional<double> temperature;
+  std::optional<int64_t> max_tokens;
+  std::string parameters_json;
+};
+
+struct ChatCompletion {
+  std::string model;  ///< as the provider names it
+  std::string content;
+  std::string finish_reason;  ///< "stop", "length", "tool_calls", "content_filter"
+  std::string extra_json;     ///< further fields of the message (tool calls), an object's text, or empty
+  Usage usage;
+};
+
+/// A piece of an answer in the making. `extra_json`: further delta fields as an object's text, or empty.
+struct ChatDelta {
+  std::string text;
+  std::string extra_json;
+};
+
+/// Receives deltas in order; awaiting it is the back-pressure. An error stops the generation (the reader is gone).
+class ChatSink {
+ public:
+  virtual ~ChatSink() = default;
+  virtual Task<base::Result<>> on_delta(ChatDelta delta) = 0;
+};
+
+/// A language model behind some provider. Thread-safe. Cancelled by the context's token, all the way to the provider.
+/// Errors: upstream, unavailable, exhausted, deadline, cancelled, invalid (the provider refused the request: name and
+/// message from it).
+class ChatModel {
+ public:
+  virtual ~ChatModel() = default;
+  /// With a sink the answer is streamed to it; the whole is returned in both cases. `request` and `sink` outlive the
+  /// task.
+  virtual Task<base::Result<ChatCompletion>> generate(const RequestContext& context, const ChatRequest& request,
+                                                      ChatSink* sink) = 0;
+};
+
+struct ModelInfo {
+  std::string id;              ///< "tessera/extractive", "gpt-4o-mini"
+  std::string provider;        ///< "extractive", "mock", "openai", ...
+  bool needs_sources = false;  ///< answers from retrieved passages only
+};
+
+/// The models of this server by name. Thread-safe.
+class ModelCatalog {
+ public:
+  virtual ~ModelCatalog() = default;
+  /// Errors: not_found (MODEL_NOT_FOUND, saying which names exist).
+  [[nodiscard]] virtual base::Result<std::shared_ptr<ChatModel>> find(std::string_view id) const = 0;
+  [[nodiscard]] virtual std::optional<ModelInfo> info(std::string_view id) const = 0;
+  [[nodiscard]] virtual std::vector<ModelInfo> list() const = 0;
+  [[nodiscard]] virtual std::string default_model() const = 0;
+};
+
+}  // namespace tessera::core

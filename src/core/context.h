@@ -1,0 +1,67 @@
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "async/cancel.h"
+#include "async/task.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "core/tenant.h"
+
+namespace tessera::core {
+
+using async::Task;
+
+/// Where the time of one request went and which optional stages were left out. Filled by any thread that works for the
+/// request; rendered as `Server-Timing`, `timings` and `degraded`. Thread-safe.
+class RequestTrace {
+ public:
+  /// Adds to the stage's total; stages keep the order of their first report. Names are constants such as "retrieve".
+  void add_stage(std::string_view stage, double ms);
+  /// Records that an optional part was skipped or failed, e.g. "dense_search".
+  void add_degraded(std::string_view part);
+  [[nodiscard]] std::vector<std::pair<std::string, double>> stages() const;
+  [[nodiscard]] std::vector<std::string> degraded() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::pair<std::string, double>> stages_;  // guarded by mutex_
+  std::vector<std::string> degraded_;                   // guarded by mutex_
+};
+
+/// Everything a service needs to know about the request it works for; the first parameter of every service function,
+/// by const reference; it outlives the call. Background work makes its own.
+struct RequestContext {
+  std::string request_id;
+  Tenant tenant;
+  std::string user_id;  ///< empty: nobody named
+  base::SteadyTime deadline = base::SteadyTime::max();
+  async::CancelToken cancel;
+  RequestTrace* trace = nullptr;  ///< may be null
+
+  /// An error when the request is cancelled or its deadline has passed, else success.
+  [[nodiscard]] base::Result<> check(const base::Clock& clock) const;
+};
+
+/// Reports the time between construction and destruction (or stop()) as one stage of the request.
+class StageTimer {
+ public:
+  StageTimer(const RequestContext& context, std::string_view stage);
+  ~StageTimer() { stop(); }
+  StageTimer(const StageTimer&) = delete;
+  StageTimer& operator=(const StageTimer&) = delete;
+  /// Milliseconds of the stage; reports once.
+  double stop();
+
+ private:
+  RequestTrace* trace_;
+  std::string_view stage_;
+  base::SteadyTime start_;
+  double elapsed_ms_ = -1;
+};
+
+}  // namespace tessera::core
