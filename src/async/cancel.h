@@ -11,6 +11,8 @@ class CancelToken {
  public:
   CancelToken() = default;
   [[nodiscard]] bool cancelled() const;
+  /// False for the default-constructed token.
+  [[nodiscard]] bool can_cancel() const { return state_ != nullptr; }
 
  private:
   friend class CancelSource;
