@@ -1,0 +1,111 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "async/blocking_pool.h"
+#include "async/limiter.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "core/documents.h"
+#include "core/parser.h"
+#include "rag/embedder_table.h"
+#include "rag/index_feed.h"
+
+namespace tessera::rag {
+
+/// Interactive work is a person waiting; background work (directories, reindex) has a smaller share.
+enum class IngestPriority { interactive, background };
+
+/// A document to take in, as bytes. `name` is a file name or URL (its ending helps to tell the format); `source` is the
+/// path or URL it came from. Without `document_id` the id is derived from source, else from name, so that the same file
+/// again is an update; with neither it is new. Given title and metadata win over those found in the document.
+struct IngestRequest {
+  std::string bytes;
+  std::string name;
+  std::string title;
+  std::string document_id;
+  std::string collection = "default";
+  std::string content_type;
+  core::Metadata metadata;
+  std::string source;
+  IngestPriority priority = IngestPriority::interactive;
+};
+
+struct IngestReceipt {
+  std::string document_id;
+  core::PutOutcome outcome = core::PutOutcome::created;
+  int64_t chunks = 0;
+  int64_t version = 0;
+  /// "indexed" or "unchanged".
+  [[nodiscard]] std::string_view status() const {
+    return outcome == core::PutOutcome::unchanged ? "unchanged" : "indexed";
+  }
+};
+
+struct IngestOptions {
+  size_t document_bytes_max = 64ULL << 20U;
+  size_t chunks_max = 200'000;
+  size_t embed_batch = 32;                      ///< chunks a call of the embedder
+  size_t interactive_max = 8;                   ///< documents at work at once
+  size_t interactive_waiting_max = 256;         ///< further ones that may wait; then exhausted (429)
+  size_t background_max = 2;                    ///< of the background kind; its callers always wait
+  boost::asio::any_io_executor embed_executor;  ///< where embedding runs; empty: the caller's
+};
+
+/// What ingest is made of; all outlive it. `pool` is for parsing and chunking and is not the one searches use.
+struct IngestParts {
+  core::DocumentStore& store;
+  const core::DocumentParser& parser;
+  const EmbedderTable& embedders;
+  IndexFeed& feed;
+  async::BlockingPool& pool;
+  const base::IdSource& ids;
+};
+
+/// Takes documents in: parse and chunk (blocking pool) -> embed (batches) -> store in one transaction -> wait until
+/// searches see it. Thread-safe. A document is wholly there or wholly absent; the same content again (bytes, title,
+/// metadata, collection settings, embedding model) is skipped before it is parsed. Errors: the parser's, embedder's and
+/// store's; too_large DOCUMENT_TOO_LARGE, TOO_MANY_CHUNKS; invalid INVALID_DOCUMENT_ID, INVALID_COLLECTION,
+/// TOO_MANY_METADATA_FIELDS, EMPTY_DOCUMENT; conflict DOCUMENT_IN_OTHER_COLLECTION; exhausted TOO_MANY_WAITING.
+class IngestService {
+ public:
+  explicit IngestService(IngestParts parts, IngestOptions options = {});
+  ~IngestService();
+  IngestService(const IngestService&) = delete;
+  IngestService& operator=(const IngestService&) = delete;
+
+  /// `context` outlives the task.
+  core::Task<base::Result<IngestReceipt>> ingest(const core::RequestContext& context, IngestRequest request);
+
+  /// The id a document without one gets: stable for a source or name, else new.
+  [[nodiscard]] std::string default_id(const IngestRequest& request) const;
+  /// What the store will hold as content_hash for this request in a collection with these settings; the part after the
+  /// '-' depends on settings and model only.
+  [[nodiscard]] std::string hash(const IngestRequest& request, const core::CollectionSettings& settings) const;
+  /// The settings part of `hash`.
+  [[nodiscard]] std::string fingerprint(const core::CollectionSettings& settings) const;
+  /// Embeds a stored document's chunks anew when its embedding model or settings changed; false when it was current.
+  core::Task<base::Result<bool>> refresh(const core::RequestContext& context, core::DocumentHead head);
+
+ private:
+  struct Draft;
+  core::Task<base::Result<IngestReceipt>> run(const core::RequestContext& context, IngestRequest request);
+  core::Task<base::Result<std::optional<IngestReceipt>>> if_unchanged(const core::RequestContext& context,
+                                                                      const Draft& draft);
+  core::Task<base::Result<>> parse_and_chunk(const core::RequestContext& context, IngestRequest& request, Draft& draft);
+  core::Task<base::Result<>> embed(const core::RequestContext& context, core::Embedder& embedder,
+                                   core::DocumentWrite& write);
+  base::Result<> check_request(const IngestRequest& request) const;
+
+  IngestParts parts_;
+  IngestOptions options_;
+  async::Limiter interactive_;
+  async::Limiter background_;
+};
+
+}  // namespace tessera::rag
