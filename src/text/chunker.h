@@ -28,9 +28,11 @@ struct ChunkSpan {
 /// Tokens in a piece of text; called on sentences, not on the whole.
 using TokenCounter = std::function<size_t(std::string_view)>;
 
-/// Cuts a text along headings, then paragraphs and sentences, then words; a block of `structure` stays whole while it fits in `size`.
-/// Chunks come in order, cover every non-space byte, and none has more than `size` tokens (except one unbreakable word, which is cut by bytes).
-/// Consecutive chunks under one heading share up to `overlap` tokens of whole sentences. Linear time.
-std::vector<ChunkSpan> chunk_text(std::string_view text, const Structure& structure, const ChunkOptions& options, const TokenCounter& count);
+/// Cuts a text along headings, then paragraphs and sentences, then words; a block of `structure` stays whole while it
+/// fits in `size`. Chunks come in order, cover every non-space byte, and none has more than `size` tokens (except one
+/// unbreakable word, which is cut by bytes). Consecutive chunks under one heading share up to `overlap` tokens of whole
+/// sentences. Linear time.
+std::vector<ChunkSpan> chunk_text(std::string_view text, const Structure& structure, const ChunkOptions& options,
+                                  const TokenCounter& count);
 
 }  // namespace tessera::text

@@ -13,7 +13,8 @@ struct Heading {
   std::string title;
 };
 
-/// Bytes [start, end) of the stored text that should stay together in one chunk while they fit (code block, table row group, callout).
+/// Bytes [start, end) of the stored text that should stay together in one chunk while they fit (code block, table row
+/// group, callout).
 struct Block {
   size_t start = 0;
   size_t end = 0;
