@@ -1,0 +1,440 @@
+#include "rag/index_feed.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace tessera::rag {
+
+namespace {
+
+using base::Code;
+using FeedState = IndexHealth::State;
+
+size_t change_bytes(const core::StoreChange& change) {
+  size_t bytes = sizeof(change);
+  if (change.document) {
+    const auto& write = *change.document;
+    bytes +=
+        write.document.text.size() + write.vectors.size() * sizeof(float) + write.chunks.size() * sizeof(core::Chunk);
+  }
+  return bytes;
+}
+
+base::Error not_serving(FeedState state) {
+  constexpr base::Millis kSoon{1000};
+  base::Error error;
+  switch (state) {
+    case FeedState::starting:
+      error = base::make_error(Code::unavailable, "INDEX_STARTING", "The search index is catching up; try again soon.");
+      break;
+    case FeedState::rebuilding:
+      error =
+          base::make_error(Code::unavailable, "INDEX_REBUILDING", "The search index is being rebuilt; try again soon.");
+      break;
+    case FeedState::failed:
+      error = base::make_error(Code::unavailable, "INDEX_FAILED",
+                               "The search index failed; documents are safe. Ask the operator to reindex.");
+      break;
+    case FeedState::stopped:
+    case FeedState::serving:
+      error = base::make_error(Code::unavailable, "INDEX_STOPPED", "The server is shutting down; try again soon.");
+      break;
+  }
+  error.retry_after = kSoon;
+  return error;
+}
+
+}  // namespace
+
+struct IndexFeed::State {
+  struct Wait {
+    int64_t sequence;
+    int64_t generation;
+    async::Waiter waiter;
+  };
+
+  State(core::DocumentStore& s, core::RetrievalIndex& i, base::Logger& l, IndexFeedOptions o)
+      : store(s), index(i), log(l), options(o) {}
+
+  core::DocumentStore& store;
+  core::RetrievalIndex& index;
+  base::Logger& log;
+  const IndexFeedOptions options;
+  std::thread thread;
+  int64_t started_at = 0;  // the store's sequence when start() was called
+
+  mutable std::mutex mutex;
+  std::condition_variable work;         // for the feed's thread
+  std::condition_variable room;         // for the store's writer
+  std::deque<core::StoreChange> queue;  // guarded by mutex, as all below
+  size_t queue_bytes = 0;
+  FeedState state = FeedState::starting;
+  bool started = false;
+  bool stopping = false;
+  bool whole = false;       // at the stop, the index was equal to the store
+  bool overflowed = false;  // a change did not fit during a replay: the replay must be repeated
+  int64_t seen = 0;
+  int64_t applied = 0;
+  int64_t wanted_generation = 0;  // rebuilds asked for
+  int64_t generation = 0;         // rebuilds asked for and done
+  int64_t saves = 0;
+  int64_t save_failures = 0;
+  int64_t rebuilds = 0;
+  int automatic_rebuilds = 0;
+  std::string error;
+  std::vector<Wait> waits;
+
+  // Of the feed's thread only.
+  int64_t unsaved = 0;
+
+  void on_change(const core::StoreChange& change);
+  void run();
+  void catch_up();
+  base::Result<> replay_rounds();
+  base::Result<> apply(const core::StoreChange& change);
+  void apply_next();
+  void rebuild(bool automatic);
+  void save();
+  void fail(const base::Error& why);
+  void wake_locked();
+  void drop_queue_locked();
+  [[nodiscard]] bool over_locked(const Wait& wait) const;
+  [[nodiscard]] base::Result<> outcome_locked(const Wait& wait) const;
+  core::Task<base::Result<>> wait_for(int64_t sequence, int64_t min_generation, async::WaitBounds bounds);
+};
+
+void IndexFeed::State::on_change(const core::StoreChange& change) {
+  const size_t bytes = change_bytes(change);
+  std::unique_lock lock(mutex);
+  const auto full = [&] {
+    return !queue.empty() && (queue.size() >= options.queue_max || queue_bytes + bytes > options.queue_bytes_max);
+  };
+  // Only a serving feed makes the writer wait: a replay may need the store, and it covers what is dropped here.
+  room.wait(lock, [&] { return stopping || state != FeedState::serving || !full(); });
+  seen = std::max(seen, change.sequence);
+  if (stopping || state == FeedState::failed || state == FeedState::stopped || overflowed) return;
+  if (full()) {
+    overflowed = true;
+    drop_queue_locked();
+    return;
+  }
+  queue.push_back(change);
+  queue_bytes += bytes;
+  work.notify_one();
+}
+
+void IndexFeed::State::run() {
+  catch_up();
+  std::unique_lock lock(mutex);
+  while (true) {
+    const auto due = [this] { return stopping || wanted_generation > generation || !queue.empty(); };
+    const bool woken = unsaved > 0 ? work.wait_for(lock, options.save_idle, due) : (work.wait(lock, due), true);
+    if (wanted_generation > generation && !stopping) {
+      lock.unlock();
+      rebuild(false);
+      lock.lock();
+    } else if (!queue.empty() && state == FeedState::serving) {
+      lock.unlock();
+      apply_next();
+      lock.lock();
+    } else if (stopping) {
+      break;
+    } else if (!woken) {
+      lock.unlock();
+      save();
+      lock.lock();
+    }
+  }
+  whole = state == FeedState::serving;
+  const bool saving = whole && unsaved > 0;
+  lock.unlock();
+  if (saving) save();
+  lock.lock();
+  state = FeedState::stopped;
+  wake_locked();
+}
+
+// From whatever the index holds to the present.
+void IndexFeed::State::catch_up() {
+  int64_t at = 0;
+  {
+    const std::lock_guard lock(mutex);
+    at = started_at;
+  }
+  if (index.applied_sequence() > at) {
+    // An index of another or an older database: nothing in it can be trusted.
+    log.log(base::LogLevel::warn, "index_ahead_of_store", {{"index", index.applied_sequence()}, {"store", at}});
+    index.clear();
+  }
+  if (const auto done = replay_rounds(); !done) {
+    log.failure("index_replay_failed", done.error());
+    rebuild(true);
+  }
+}
+
+// Replays until nothing was dropped meanwhile, then serves. Each round is shorter than the one before: it covers only
+// what was committed during that one.
+base::Result<> IndexFeed::State::replay_rounds() {
+  while (true) {
+    {
+      const std::lock_guard lock(mutex);
+      overflowed = false;
+    }
+    TESSERA_TRY(const int64_t last, store.last_sequence());
+    base::Result<> applying;
+    const auto told = store.replay(index.applied_sequence(), [&](const core::StoreChange& change) {
+      bool skip = !applying;
+      {
+        const std::lock_guard lock(mutex);
+        skip = skip || stopping;
+      }
+      if (!skip) applying = apply(change);
+    });
+    TESSERA_CHECK(told);
+    TESSERA_CHECK(applying);
+    const std::lock_guard lock(mutex);
+    if (stopping) return {};
+    // A replay from nothing tells no removals, so the index's own number may stay behind.
+    applied = std::max({applied, last, index.applied_sequence()});
+    seen = std::max(seen, applied);
+    if (overflowed) continue;
+    state = FeedState::serving;
+    error.clear();
+    wake_locked();
+    return {};
+  }
+}
+
+base::Result<> IndexFeed::State::apply(const core::StoreChange& change) {
+  try {
+    TESSERA_CHECK(index.apply(change));
+    ++unsaved;
+    return {};
+  } catch (const std::exception& thrown) {
+    return base::fail(Code::internal, "INDEX_APPLY_FAILED", "The search index could not take a change in.",
+                      thrown.what());
+  }
+}
+
+void IndexFeed::State::apply_next() {
+  core::StoreChange change;
+  {
+    const std::lock_guard lock(mutex);
+    if (queue.empty()) return;
+    change = std::move(queue.front());
+    queue.pop_front();
+    queue_bytes -= change_bytes(change);
+    room.notify_all();
+  }
+  if (const auto done = apply(change); !done) {
+    log.failure("index_apply_failed", done.error());
+    rebuild(true);
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex);
+    applied = std::max(applied, change.sequence);
+    wake_locked();
+  }
+  if (unsaved >= options.save_every_changes) save();
+}
+
+void IndexFeed::State::rebuild(bool automatic) {
+  int64_t asked = 0;
+  {
+    const std::lock_guard lock(mutex);
+    if (automatic && ++automatic_rebuilds > options.rebuilds_max) {
+      asked = -1;
+    } else {
+      if (!automatic) automatic_rebuilds = 0;
+      asked = wanted_generation;
+      state = FeedState::rebuilding;
+      ++rebuilds;
+      applied = 0;
+      drop_queue_locked();
+      room.notify_all();
+    }
+  }
+  if (asked < 0) {
+    fail(base::make_error(Code::unavailable, "INDEX_FAILED", "The search index failed after a rebuild."));
+    return;
+  }
+  log.log(base::LogLevel::info, "index_rebuild", {{"automatic", automatic}});
+  index.clear();
+  unsaved = 0;
+  if (const auto done = replay_rounds(); !done) {
+    fail(done.error());
+    return;
+  }
+  const std::lock_guard lock(mutex);
+  generation = asked;
+  wake_locked();
+}
+
+void IndexFeed::State::save() {
+  const auto saved = index.save();
+  if (!saved) log.failure("index_save_failed", saved.error());
+  // After a failure the next try comes with the next changes; the truth is in the store anyway.
+  unsaved = 0;
+  const std::lock_guard lock(mutex);
+  ++(saved ? saves : save_failures);
+}
+
+void IndexFeed::State::fail(const base::Error& why) {
+  log.failure("index_failed", why);
+  const std::lock_guard lock(mutex);
+  state = FeedState::failed;
+  error = why.name + (why.detail.empty() ? "" : ": " + why.detail);
+  generation = wanted_generation;
+  drop_queue_locked();
+  room.notify_all();
+  wake_locked();
+}
+
+void IndexFeed::State::drop_queue_locked() {
+  queue.clear();
+  queue_bytes = 0;
+}
+
+bool IndexFeed::State::over_locked(const Wait& wait) const {
+  if (state == FeedState::failed || state == FeedState::stopped) return true;
+  return state == FeedState::serving && applied >= wait.sequence && generation >= wait.generation;
+}
+
+base::Result<> IndexFeed::State::outcome_locked(const Wait& wait) const {
+  if (state == FeedState::failed || (state == FeedState::stopped && applied < wait.sequence)) {
+    return std::unexpected(not_serving(state));
+  }
+  return {};
+}
+
+void IndexFeed::State::wake_locked() {
+  std::erase_if(waits, [this](const Wait& wait) {
+    if (!over_locked(wait)) return false;
+    wait.waiter.wake();
+    return true;
+  });
+}
+
+core::Task<base::Result<>> IndexFeed::State::wait_for(int64_t sequence, int64_t min_generation,
+                                                      async::WaitBounds bounds) {
+  const Wait wait{sequence, min_generation, {}};
+  {
+    const std::lock_guard lock(mutex);
+    if (over_locked(wait)) co_return outcome_locked(wait);
+    waits.push_back(wait);
+  }
+  const auto why = co_await wait.waiter.wait(std::move(bounds));
+  const std::lock_guard lock(mutex);
+  std::erase_if(waits, [&](const Wait& other) { return other.waiter == wait.waiter; });
+  if (over_locked(wait)) co_return outcome_locked(wait);
+  if (why == async::Wake::cancelled) {
+    co_return base::fail(Code::cancelled, "REQUEST_CANCELLED", "The request was cancelled.");
+  }
+  if (why == async::Wake::deadline) {
+    co_return base::fail(Code::deadline, "DEADLINE_EXCEEDED", "The change is stored, but searches do not see it yet.");
+  }
+  // Woken, and a rebuild began before we ran: searches are not to be trusted now, but our change was seen.
+  co_return base::Result<>{};
+}
+
+IndexFeed::IndexFeed(core::DocumentStore& store, core::RetrievalIndex& index, base::Logger& log,
+                     IndexFeedOptions options)
+    : state_(std::make_unique<State>(store, index, log, options)) {}
+
+IndexFeed::~IndexFeed() {
+  stop();
+}
+
+base::Result<> IndexFeed::start() {
+  auto& s = *state_;
+  s.store.set_listener([state = state_.get()](const core::StoreChange& change) { state->on_change(change); });
+  TESSERA_TRY(const int64_t last, s.store.last_sequence());
+  {
+    const std::lock_guard lock(s.mutex);
+    s.started = true;
+    s.started_at = last;
+    s.seen = std::max(s.seen, last);
+  }
+  s.thread = std::thread([state = state_.get()] { state->run(); });
+  return {};
+}
+
+core::Task<base::Result<>> IndexFeed::wait_ready(async::WaitBounds bounds) {
+  int64_t sequence = 0;
+  {
+    const std::lock_guard lock(state_->mutex);
+    sequence = state_->started_at;
+  }
+  co_return co_await state_->wait_for(sequence, 0, std::move(bounds));
+}
+
+core::Task<base::Result<>> IndexFeed::wait_applied(int64_t sequence, async::WaitBounds bounds) {
+  co_return co_await state_->wait_for(sequence, 0, std::move(bounds));
+}
+
+core::Task<base::Result<>> IndexFeed::wait_current(async::WaitBounds bounds) {
+  int64_t sequence = 0;
+  {
+    const std::lock_guard lock(state_->mutex);
+    sequence = state_->seen;
+  }
+  co_return co_await state_->wait_for(sequence, 0, std::move(bounds));
+}
+
+core::Task<base::Result<>> IndexFeed::rebuild(async::WaitBounds bounds) {
+  int64_t generation = 0;
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->stopping || !state_->started) co_return std::unexpected(not_serving(FeedState::stopped));
+    generation = ++state_->wanted_generation;
+    // Leaves the failed state at once, so that the wait below is for the rebuild.
+    if (state_->state == FeedState::failed) state_->state = FeedState::rebuilding;
+    state_->work.notify_one();
+  }
+  co_return co_await state_->wait_for(0, generation, std::move(bounds));
+}
+
+base::Result<> IndexFeed::check_serving() const {
+  const std::lock_guard lock(state_->mutex);
+  // Stopped: nothing is applied any more, but what is there is whole; requests that are being finished may search.
+  if (state_->state == FeedState::serving || (state_->state == FeedState::stopped && state_->whole)) return {};
+  return std::unexpected(not_serving(state_->state));
+}
+
+IndexHealth IndexFeed::health() const {
+  const std::lock_guard lock(state_->mutex);
+  const auto& s = *state_;
+  IndexHealth health;
+  health.state = s.state;
+  health.seen_sequence = s.seen;
+  health.applied_sequence = s.applied;
+  health.queued = static_cast<int64_t>(s.queue.size());
+  health.rebuilds = s.rebuilds;
+  health.saves = s.saves;
+  health.save_failures = s.save_failures;
+  health.error = s.error;
+  return health;
+}
+
+void IndexFeed::stop() {
+  auto& s = *state_;
+  {
+    const std::lock_guard lock(s.mutex);
+    s.stopping = true;
+    s.work.notify_all();
+    s.room.notify_all();
+  }
+  if (s.thread.joinable()) s.thread.join();
+  const std::lock_guard lock(s.mutex);
+  s.state = FeedState::stopped;
+  s.wake_locked();
+}
+
+}  // namespace tessera::rag

@@ -1,0 +1,249 @@
+#include "rag/retriever.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "async/deadline.h"
+
+namespace tessera::rag {
+
+namespace {
+
+using base::Code;
+using core::SearchMode;
+
+constexpr double kRankConstant = 60;
+constexpr double kLexicalHalf = 5;  // the BM25 score that maps to 0.5
+
+bool all_zero(const std::vector<float>& vector) {
+  return std::ranges::all_of(vector, [](float value) { return value == 0; });
+}
+
+std::vector<Ranked> rank_single(const std::vector<core::IndexHit>& hits, bool lexical) {
+  std::vector<Ranked> ranked;
+  ranked.reserve(hits.size());
+  for (const auto& hit : hits) {
+    const double raw = std::max(0.0, static_cast<double>(hit.score));
+    ranked.push_back({hit.chunk_key, lexical ? raw / (raw + kLexicalHalf) : std::min(1.0, raw)});
+  }
+  return ranked;
+}
+
+}  // namespace
+
+std::vector<Ranked> fuse_reciprocal_rank(const std::vector<std::vector<core::IndexHit>>& lists) {
+  std::unordered_map<int64_t, double> sums;
+  for (const auto& list : lists) {
+    for (size_t i = 0; i < list.size(); ++i) {
+      sums[list[i].chunk_key] += 1.0 / (kRankConstant + static_cast<double>(i) + 1);
+    }
+  }
+  const double scale = lists.empty() ? 0 : (kRankConstant + 1) / static_cast<double>(lists.size());
+  std::vector<Ranked> ranked;
+  ranked.reserve(sums.size());
+  for (const auto& [key, sum] : sums) ranked.push_back({key, std::min(1.0, sum * scale)});
+  std::ranges::sort(ranked, [](const Ranked& a, const Ranked& b) {
+    return a.score != b.score ? a.score > b.score : a.chunk_key < b.chunk_key;
+  });
+  return ranked;
+}
+
+/// One retrieval in the making.
+struct HybridRetriever::Plan {
+  core::RetrievalRequest request;
+  int64_t collection_id = 0;
+  std::string embedding_model;
+  bool lexical = false;  // engines still wanted
+  bool dense = false;
+  bool on_pool = false;
+  std::vector<float> vector;
+  size_t k = 0;
+  bool exhausted = false;  // the engines have no more than they gave
+  std::optional<base::Error> failure;
+  std::vector<Ranked> ranked;
+
+  [[nodiscard]] core::IndexQuery query() const {
+    core::IndexQuery query;
+    query.collection_id = collection_id;
+    query.text = request.query;
+    query.vector = vector;
+    query.k = k;
+    query.filter = request.filter ? &*request.filter : nullptr;
+    return query;
+  }
+};
+
+HybridRetriever::HybridRetriever(RetrieverParts parts, RetrieverOptions options) : parts_(parts), options_(options) {}
+
+base::Result<> HybridRetriever::check_request(const core::RetrievalRequest& request) const {
+  if (request.query.find_first_not_of(" \t\r\n") == std::string::npos) {
+    return base::fail(Code::invalid, "EMPTY_QUERY", "The query is empty; say what to look for.", "", "query");
+  }
+  if (request.query.size() > options_.query_bytes_max) {
+    return base::fail(Code::too_large, "QUERY_TOO_LARGE",
+                      fmt::format("The query has more than {} bytes; shorten it.", options_.query_bytes_max), "",
+                      "query");
+  }
+  if (request.top_k < 1 || request.top_k > options_.top_k_max) {
+    return base::fail(Code::invalid, "INVALID_TOP_K", fmt::format("top_k is 1 to {}.", options_.top_k_max), "",
+                      "top_k");
+  }
+  return {};
+}
+
+core::Task<base::Result<core::RetrievalResult>> HybridRetriever::retrieve(const core::RequestContext& context,
+                                                                          core::RetrievalRequest request) {
+  const auto began = parts_.clock.now();
+  TESSERA_CO_CHECK(check_request(request));
+  TESSERA_CO_CHECK(context.check(parts_.clock));
+  core::CollectionName name = request.collection;
+  TESSERA_CO_TRY(const auto collection, co_await parts_.store.find_collection(std::move(name)));
+  TESSERA_CO_CHECK(parts_.feed.check_serving());
+
+  Plan plan;
+  plan.request = std::move(request);
+  plan.collection_id = collection.id;
+  plan.embedding_model = collection.settings.embedding_model;
+  plan.lexical = plan.request.mode != SearchMode::dense;
+  plan.dense = plan.request.mode != SearchMode::lexical;
+  plan.on_pool = parts_.index.stats(collection.id).chunks > options_.inline_chunks;
+  plan.k = std::max(options_.candidates_min, 4 * plan.request.top_k);
+  if (plan.dense) TESSERA_CO_CHECK(co_await embed_query(context, plan));
+
+  // Chunks may be deleted between search and load; then ask the engines for more, until they have no more.
+  constexpr int kRounds = 6;
+  core::RetrievalResult result;
+  for (int round = 0; round < kRounds; ++round) {
+    TESSERA_CO_CHECK(co_await search(context, plan));
+    TESSERA_CO_TRY(result.passages, co_await load(context, plan));
+    if (result.passages.size() >= plan.request.top_k || plan.exhausted) break;
+    // Below min_score nothing better follows.
+    if (plan.request.min_score && !plan.ranked.empty() && plan.ranked.back().score < *plan.request.min_score) break;
+    plan.k *= 4;
+  }
+  result.took_ms = std::chrono::duration<double, std::milli>(parts_.clock.now() - began).count();
+  co_return result;
+}
+
+core::Task<base::Result<>> HybridRetriever::embed_query(const core::RequestContext& context, Plan& plan) {
+  core::StageTimer timer(context, "embed");
+  base::Result<core::Embeddings> rows;
+  auto embedder = parts_.embedders.find(plan.embedding_model);
+  if (!embedder) {
+    rows = std::unexpected(std::move(embedder).error());
+  } else {
+    core::RequestContext inner = context;
+    const bool bounded = context.deadline != base::SteadyTime::max();
+    if (bounded && plan.lexical) inner.deadline = context.deadline - options_.reserve;
+    const std::string_view text = plan.request.query;
+    if (bounded && parts_.clock.now() >= inner.deadline) {
+      rows = base::fail(Code::deadline, "DEADLINE_EXCEEDED", "The request's time was over before it was done.");
+    } else {
+      rows = co_await (*embedder)->embed(inner, std::span(&text, 1));
+    }
+  }
+  if (rows && (rows->rows != 1 || rows->values.size() != rows->dimensions)) {
+    rows = base::fail(Code::upstream, "EMBEDDING_SHAPE", "The embedding model answered with an unexpected shape.");
+  }
+  if (rows) {
+    plan.vector = std::move(rows->values);
+    co_return base::Result<>{};
+  }
+  if (!plan.lexical || rows.error().code == Code::cancelled) co_return std::unexpected(std::move(rows).error());
+  plan.failure = std::move(rows).error();
+  plan.dense = false;
+  if (context.trace != nullptr) context.trace->add_degraded("dense_search");
+  co_return base::Result<>{};
+}
+
+core::Task<base::Result<>> HybridRetriever::search(const core::RequestContext& context, Plan& plan) {
+  if (!plan.on_pool) co_return search_now(context, plan);
+  const auto work = [this, &context, &plan]() -> base::Result<> { return search_now(context, plan); };
+  co_return co_await parts_.pool.run(work, context.cancel);
+}
+
+// Lexical first: it is the part that is left when the time is short.
+base::Result<> HybridRetriever::search_now(const core::RequestContext& context, Plan& plan) const {
+  const auto query = plan.query();
+  const auto degrade = [&](std::string_view part, base::Error error) {
+    if (context.trace != nullptr) context.trace->add_degraded(part);
+    plan.failure = std::move(error);
+  };
+  std::vector<std::vector<core::IndexHit>> lists;
+  plan.exhausted = true;
+  if (plan.lexical) {
+    core::StageTimer timer(context, "lexical");
+    auto hits = parts_.index.search_lexical(query);
+    if (hits) {
+      plan.exhausted = plan.exhausted && hits->size() < plan.k;
+      lists.push_back(*std::move(hits));
+    } else {
+      plan.lexical = false;
+      degrade("lexical_search", std::move(hits).error());
+    }
+  }
+  const bool late = plan.lexical && context.deadline != base::SteadyTime::max() &&
+                    parts_.clock.now() + options_.reserve >= context.deadline;
+  // A query without a known token has no direction: every chunk is equally far, which is worth nothing beside words.
+  const bool aimless = plan.dense && plan.lexical && all_zero(plan.vector) && !lists.front().empty();
+  if (plan.dense && late) {
+    if (context.trace != nullptr) context.trace->add_degraded("dense_search");
+    plan.dense = false;
+  } else if (plan.dense && !aimless) {
+    core::StageTimer timer(context, "dense");
+    auto hits = parts_.index.search_dense(query);
+    if (hits) {
+      plan.exhausted = plan.exhausted && hits->size() < plan.k;
+      lists.push_back(*std::move(hits));
+    } else {
+      plan.dense = false;
+      degrade("dense_search", std::move(hits).error());
+    }
+  }
+  if (lists.empty()) {
+    return std::unexpected(plan.failure.value_or(
+        base::make_error(Code::unavailable, "SEARCH_FAILED", "Search is not available now; try again.")));
+  }
+  core::StageTimer timer(context, "fuse");
+  if (plan.request.mode == SearchMode::hybrid) {
+    plan.ranked = fuse_reciprocal_rank(lists);
+  } else {
+    plan.ranked = rank_single(lists.front(), plan.request.mode == SearchMode::lexical);
+  }
+  return {};
+}
+
+core::Task<base::Result<std::vector<core::Passage>>> HybridRetriever::load(const core::RequestContext& context,
+                                                                           const Plan& plan) {
+  core::StageTimer timer(context, "load");
+  const size_t wanted = plan.request.top_k;
+  const double floor = plan.request.min_score.value_or(-1);
+  std::vector<core::Passage> passages;
+  size_t next = 0;
+  while (passages.size() < wanted && next < plan.ranked.size()) {
+    std::vector<int64_t> keys;
+    const size_t begin = next;
+    while (next < plan.ranked.size() && keys.size() < wanted - passages.size() && plan.ranked[next].score >= floor) {
+      keys.push_back(plan.ranked[next++].chunk_key);
+    }
+    if (keys.empty()) break;
+    TESSERA_CO_TRY(auto loaded, co_await parts_.store.load_passages(context.tenant, std::move(keys)));
+    // The store keeps the order asked and leaves out what is gone.
+    size_t at = begin;
+    for (auto& passage : loaded) {
+      while (at < next && plan.ranked[at].chunk_key != passage.chunk_key) ++at;
+      if (at == next) break;
+      passage.score = plan.ranked[at].score;
+      passages.push_back(std::move(passage));
+    }
+  }
+  co_return passages;
+}
+
+}  // namespace tessera::rag
