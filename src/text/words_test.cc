@@ -1,0 +1,90 @@
+#include "text/words.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "text/stem.h"
+
+namespace tessera::text {
+namespace {
+
+using testing::ElementsAre;
+
+std::vector<std::string> terms(std::string_view text) {
+  std::vector<std::string> out;
+  for_each_word(text, [&](const Word& word) { out.emplace_back(word.term); });
+  return out;
+}
+
+TEST(Words, AreRunsOfLettersAndDigitsInLowerCase) {
+  EXPECT_THAT(terms("Hello, World! chunk_size e-mail GPT4"),
+              ElementsAre("hello", "world", "chunk", "size", "e", "mail", "gpt4"));
+  EXPECT_THAT(terms(""), ElementsAre());
+  EXPECT_THAT(terms(" ... --- !?"), ElementsAre());
+}
+
+TEST(Words, CarryTheirPlaceInTheText) {
+  const std::string_view text = "Der Käse: 1,000 Stück";
+  std::vector<std::string> sources;
+  for_each_word(text, [&](const Word& word) { sources.emplace_back(text.substr(word.start, word.end - word.start)); });
+  EXPECT_THAT(sources, ElementsAre("Der", "Käse", "1,000", "Stück"));
+}
+
+TEST(Words, FoldCaseAccentsAndCompatibilityForms) {
+  EXPECT_THAT(terms("Ünïcödé CAFÉ e\u0301te\u0301 Straße Ærø Łódź İstanbul ﬁne ＡＢＣ"),
+              ElementsAre("unicode", "cafe", "ete", "strasse", "aero", "lodz", "istanbul", "fine", "abc"));
+  EXPECT_THAT(terms("Σίσυφος ΌΔΟΣ Ёлка Й"), ElementsAre("σισυφοσ", "οδοσ", "елка", "и"));
+  EXPECT_THAT(terms("soft\u00ADhyphen zero\u200Cwidth"), ElementsAre("softhyphen", "zerowidth"));
+}
+
+TEST(Words, KeepTheVowelSignsOfScriptsThatNeedThem) {
+  EXPECT_THAT(terms("हिन्दी में"), ElementsAre("हिन्दी", "में"));
+}
+
+TEST(Words, PassOverTheTailsOfContractions) {
+  EXPECT_THAT(terms("Tessera's don't we’ll l'homme O'Neil 'quoted' dogs' Ünsal's x'sy"),
+              ElementsAre("tessera", "don", "we", "l", "homme", "o", "neil", "quoted", "dogs", "unsal", "x", "sy"));
+}
+
+TEST(Words, KeepNumbersWhole) {
+  EXPECT_THAT(terms("3.14, 1,000,000. 2.0.1 10,20 v1.2 5.x 1.5M end 7."),
+              ElementsAre("3.14", "1000000", "2.0.1", "10", "20", "v1", "2", "5", "x", "1", "5m", "end", "7"));
+}
+
+TEST(Words, KnowTheLanguagesWithMarksInTheirNames) {
+  EXPECT_THAT(terms("C++ and C# or F#, not a+b or c#d"),
+              ElementsAre("c++", "and", "c#", "or", "f#", "not", "a", "b", "or", "c", "d"));
+}
+
+TEST(Words, ReadScriptsWithoutSpacesInPairs) {
+  EXPECT_THAT(terms("東京都"), ElementsAre("東京", "京都"));
+  EXPECT_THAT(terms("犬"), ElementsAre("犬"));
+  EXPECT_THAT(terms("犬 猫"), ElementsAre("犬", "猫"));
+  EXPECT_THAT(terms("GPUを使う。はい"), ElementsAre("gpu", "を使", "使う", "はい"));
+  EXPECT_THAT(terms("한국어"), ElementsAre("한국", "국어"));
+}
+
+TEST(Words, AreCutAtALimitAndInvalidBytesDivide) {
+  EXPECT_EQ(terms(std::string(1000, 'a')), std::vector{std::string(kTermBytesMax, 'a')});
+  EXPECT_EQ(terms(std::string(1000, 'A')), std::vector{std::string(kTermBytesMax, 'a')});
+  EXPECT_THAT(terms("ab\xFF"
+                    "cd\xE2\x80"),
+              ElementsAre("ab", "cd"));
+}
+
+TEST(Stemmer, FindsTheStemOfEnglishWords) {
+  Stemmer stemmer;
+  EXPECT_EQ(stemmer.stem("running"), "run");
+  EXPECT_EQ(stemmer.stem("generously"), "generous");
+  EXPECT_EQ(stemmer.stem("caresses"), "caress");
+  EXPECT_EQ(stemmer.stem("gpt4"), "gpt4");
+  EXPECT_EQ(stemmer.stem("東京"), "東京");
+  EXPECT_EQ(stemmer.stem("as"), "as");
+  EXPECT_EQ(stemmer.stem(""), "");
+}
+
+}  // namespace
+}  // namespace tessera::text
