@@ -1,0 +1,152 @@
+#include "config/complete.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace tessera::config {
+namespace {
+
+constexpr std::string_view kBuiltInEmbedder = "tessera/static-256";
+
+bool is_url(std::string_view text) {
+  return text.starts_with("http://") || text.starts_with("https://");
+}
+
+// OPENAI_API_KEY alone is enough to have a provider.
+void add_openai(Settings& settings) {
+  const OpenAiSettings& openai = settings.openai;
+  if (openai.api_key.empty() && openai.base_url.empty()) return;
+  const auto named = [](const ProviderSettings& provider) { return provider.name == "openai"; };
+  if (std::ranges::any_of(settings.providers, named)) return;  // the section says it better
+  ProviderSettings provider;
+  provider.name = "openai";
+  provider.api_key = openai.api_key;
+  if (!openai.base_url.empty()) provider.base_url = openai.base_url;
+  provider.models = openai.models;
+  settings.providers.push_back(std::move(provider));
+}
+
+void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const Environment& environment,
+                       Problems& problems) {
+  const std::string where = fmt::format("providers: {}", provider.name.empty() ? "(unnamed)" : provider.name);
+  if (provider.name.empty()) problems.add(where, "every provider needs a name");
+  if (provider.name == "tessera" || provider.name == "mock" || provider.name.find('/') != std::string::npos) {
+    problems.add(where, "this name is taken or contains \"/\"; choose another");
+  }
+  if (!is_url(provider.base_url)) problems.add(where, "base_url must begin with http:// or https://");
+  while (provider.base_url.ends_with('/')) provider.base_url.pop_back();
+  if (!provider.api_key_env.empty() && provider.api_key.empty()) {
+    const auto found = environment.find(provider.api_key_env);
+    if (found == environment.end() || found->second.empty()) {
+      problems.add(where, fmt::format("api_key_env names the variable {}, which is not set", provider.api_key_env));
+    } else {
+      provider.api_key = found->second;
+    }
+  }
+  const bool clean = std::ranges::all_of(provider.api_key, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  if (!clean) problems.add(where, "the key contains blanks or control characters; copy it again");
+  const auto fall_back = [](auto& value, auto common) {
+    if (value == decltype(common){}) value = common;
+  };
+  fall_back(provider.connect_timeout_ms, llm.connect_timeout_ms);
+  fall_back(provider.first_token_timeout_ms, llm.first_token_timeout_ms);
+  fall_back(provider.idle_timeout_ms, llm.idle_timeout_ms);
+  fall_back(provider.total_timeout_ms, llm.total_timeout_ms);
+  fall_back(provider.attempts_max, llm.attempts_max);
+  fall_back(provider.concurrent_max, llm.concurrent_max);
+}
+
+void complete_providers(Settings& settings, const Environment& environment, Problems& problems) {
+  add_openai(settings);
+  std::set<std::string, std::less<>> names;
+  for (ProviderSettings& provider : settings.providers) {
+    complete_provider(provider, settings.llm, environment, problems);
+    if (!names.insert(provider.name).second) {
+      problems.add("providers", fmt::format("the name \"{}\" is there twice", provider.name));
+    }
+  }
+  if (settings.chat.default_model == "auto") {
+    settings.chat.default_model = "tessera/extractive";
+    for (const ProviderSettings& provider : settings.providers) {
+      if (provider.models.empty()) continue;
+      settings.chat.default_model = provider.models.front();
+      break;
+    }
+  }
+}
+
+void complete_embedding(Settings& settings, Problems& problems) {
+  static constexpr std::pair<std::string_view, int64_t> kKnown[] = {{kBuiltInEmbedder, 256},
+                                                                    {"text-embedding-3-small", 1536},
+                                                                    {"text-embedding-3-large", 3072},
+                                                                    {"text-embedding-ada-002", 1536}};
+  EmbeddingSettings& embedding = settings.embedding;
+  if (embedding.provider.empty() && embedding.model != kBuiltInEmbedder && settings.providers.size() == 1) {
+    embedding.provider = settings.providers.front().name;
+  }
+  if (embedding.provider.empty() != (embedding.model == kBuiltInEmbedder)) {
+    problems.add("embedding", embedding.provider.empty()
+                                  ? "the built-in model is tessera/static-256; another embedding.model needs "
+                                    "embedding.provider"
+                                  : "embedding.provider needs embedding.model, the name of one of its models");
+  }
+  const auto named = [&](const ProviderSettings& provider) { return provider.name == embedding.provider; };
+  if (!embedding.provider.empty() && std::ranges::none_of(settings.providers, named)) {
+    problems.add("embedding.provider", "no provider has this name; add it under providers");
+  }
+  const auto* const known =
+      std::ranges::find(kKnown, std::string_view(embedding.model), [](auto& row) { return row.first; });
+  if (known == std::end(kKnown)) {
+    if (embedding.dimensions == 0) {
+      problems.add("embedding.dimensions", "set the length of this model's vectors; it is not a model known here");
+    }
+  } else if (embedding.dimensions == 0) {
+    embedding.dimensions = known->second;
+  } else if (embedding.model == kBuiltInEmbedder && embedding.dimensions != known->second) {
+    problems.add("embedding.dimensions", "the built-in model has 256; leave this out");
+  }
+}
+
+void check_together(const Settings& settings, Problems& problems) {
+  if (settings.auth.mode == "keys") {
+    problems.add("auth.mode", "keys are not available in this version; use open, on a loopback address");
+  } else if (!is_loopback(settings.server.host)) {
+    problems.add("server.host",
+                 "this address can be reached from other machines, and auth.mode open would let everyone in; listen on "
+                 "127.0.0.1 and put a proxy that checks who calls in front");
+  }
+  if (settings.storage.backend == "sqlite" && settings.storage.directory.empty()) {
+    problems.add("storage.directory", "must name a directory");
+  }
+  if (settings.chunk.overlap * 2 >= settings.chunk.size) {
+    problems.add("chunk.overlap", fmt::format("must be less than half of chunk.size ({}), not {}", settings.chunk.size,
+                                              settings.chunk.overlap));
+  }
+  if (settings.search.top_k > settings.search.top_k_max) {
+    problems.add("search.top_k", "must not be above search.top_k_max");
+  }
+  for (const std::string& origin : settings.server.cors_origins) {
+    if (origin != "*" && !is_url(origin)) {
+      problems.add("server.cors_origins", "an origin is \"*\" or begins with http:// or https://");
+    }
+  }
+}
+
+}  // namespace
+
+void complete(Settings& settings, const Environment& environment, Problems& problems) {
+  complete_providers(settings, environment, problems);
+  complete_embedding(settings, problems);
+  check_together(settings, problems);
+}
+
+bool is_loopback(std::string_view host) {
+  if (host == "localhost" || host == "::1" || host == "[::1]") return true;
+  // 127.a.b.c; a name such as 127.example.org is not an address.
+  return host.starts_with("127.") && std::ranges::count(host, '.') == 3 &&
+         host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+}  // namespace tessera::config

@@ -1,0 +1,298 @@
+#include "config/load.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "config/complete.h"
+#include "config/nearest.h"
+#include "config/problems.h"
+#include "config/table.h"
+#include "config/yaml_tree.h"
+
+namespace tessera::config {
+namespace {
+
+using base::Code;
+using base::Result;
+
+// A value for a message: short, printable, and never a secret.
+std::string shown(std::string_view value, const Limits& limits) {
+  const bool printable = std::ranges::all_of(value, [](unsigned char c) { return c >= 0x20 && c < 0x7f; });
+  if (limits.secret || value.size() > 60 || !printable || value.empty()) return {};
+  return fmt::format(", not {}", value);
+}
+
+const SettingInfo* find_setting(std::string_view name) {
+  const auto table = settings_table();
+  const auto found = std::ranges::find_if(table, [name](const SettingInfo& info) { return info.name() == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> all_names() {
+  std::vector<std::string> names;
+  for (const SettingInfo& info : settings_table()) names.push_back(info.name());
+  return names;
+}
+
+std::string meant(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::string_view best = nearest(word, candidates);
+  if (best.empty()) return "; `tessera config reference` lists them all";
+  return fmt::format("; did you mean \"{}\"?", best);
+}
+
+std::string cut(std::string_view word) {
+  std::string result;
+  for (const char c : word.substr(0, 80)) result += static_cast<unsigned char>(c) >= 0x20 && c != 0x7f ? c : '?';
+  return result;
+}
+
+// Applies the sources in order to one Settings, collecting what is wrong.
+class Loader {
+ public:
+  void apply_file(const File& file);
+  void apply_environment(const Environment& environment);
+  void apply_flags(const std::vector<std::pair<std::string, std::string>>& flags);
+  Result<Loaded> finish(const Environment& environment) {
+    complete(loaded_, environment, problems_);
+    TESSERA_CHECK(problems_.result());
+    return Loaded{.settings = std::make_shared<const Settings>(std::move(loaded_)), .origins = std::move(origins_)};
+  }
+
+ private:
+  void set(const SettingInfo& info, const std::string& where, std::string_view value) {
+    if (const auto done = assign(info.field(loaded_), info.kind, info.limits, value); !done) {
+      problems_.add(where, fmt::format("{} {}{}", info.name(), done.error().message, shown(value, info.limits)));
+      return;
+    }
+    origins_[info.name()] = where;
+  }
+  void set_node(const SettingInfo& info, const File& file, const YamlNode& node);
+  void apply_section(const File& file, const YamlNode::Entry& entry);
+  void apply_providers(const File& file, const YamlNode& node);
+  void apply_provider(const File& file, const YamlNode& node, ProviderSettings& provider);
+  void set_alias(const SettingInfo& info, const Alias& alias, std::string_view value);
+  void check_unknown(const Environment& environment);
+  static std::string at(const File& file, int line) { return fmt::format("{}:{}", file.name, line); }
+  // The strings of a list node; a problem when it holds anything else.
+  std::optional<std::vector<std::string>> strings(const File& file, std::string_view name, const YamlNode& node);
+
+  Settings loaded_;
+  Origins origins_;
+  Problems problems_;
+};
+
+std::optional<std::vector<std::string>> Loader::strings(const File& file, std::string_view name, const YamlNode& node) {
+  std::vector<std::string> values;
+  for (const YamlNode& item : node.items) {
+    if (item.type != YamlNode::Type::scalar) {
+      problems_.add(at(file, item.line), fmt::format("{} must be a list of plain values", name));
+      return std::nullopt;
+    }
+    values.push_back(item.text);
+  }
+  return values;
+}
+
+void Loader::set_node(const SettingInfo& info, const File& file, const YamlNode& node) {
+  const std::string where = at(file, node.line);
+  switch (node.type) {
+    case YamlNode::Type::null:
+      return;  // "port:" with nothing behind it keeps the default
+    case YamlNode::Type::scalar:
+      set(info, where, node.text);
+      return;
+    case YamlNode::Type::map:
+      problems_.add(where, fmt::format("{} takes a value, not a section", info.name()));
+      return;
+    case YamlNode::Type::list:
+      break;
+  }
+  if (info.kind != Kind::list) {
+    problems_.add(where, fmt::format("{} takes one value, not a list", info.name()));
+    return;
+  }
+  if (auto values = strings(file, info.name(), node)) {
+    if (const auto done = assign_list(info.field(loaded_), *std::move(values)); !done) {
+      problems_.add(where, fmt::format("{} {}", info.name(), done.error().message));
+    } else {
+      origins_[info.name()] = where;
+    }
+  }
+}
+
+void Loader::apply_section(const File& file, const YamlNode::Entry& entry) {
+  if (const SettingInfo* const dotted = find_setting(entry.key)) {
+    set_node(*dotted, file, entry.value);
+    return;
+  }
+  const auto sections = sections_table();
+  const bool known = std::ranges::find(sections, std::string_view(entry.key), &SectionInfo::name) != sections.end();
+  if (!known) {
+    std::vector<std::string> names = all_names();
+    names.emplace_back("providers");
+    for (const SectionInfo& section : sections) names.emplace_back(section.name);
+    problems_.add(at(file, entry.line),
+                  fmt::format("unknown setting \"{}\"{}", cut(entry.key), meant(entry.key, names)));
+    return;
+  }
+  if (entry.value.type == YamlNode::Type::null) return;
+  if (entry.value.type != YamlNode::Type::map) {
+    problems_.add(at(file, entry.value.line),
+                  fmt::format("{} is a section; put its settings below it, indented", entry.key));
+    return;
+  }
+  for (const YamlNode::Entry& member : entry.value.entries) {
+    const std::string name = entry.key + "." + member.key;
+    if (const SettingInfo* const info = find_setting(name)) {
+      set_node(*info, file, member.value);
+    } else {
+      problems_.add(at(file, member.line),
+                    fmt::format("unknown setting \"{}\"{}", cut(name), meant(name, all_names())));
+    }
+  }
+}
+
+void Loader::apply_provider(const File& file, const YamlNode& node, ProviderSettings& provider) {
+  std::vector<std::string> names;
+  for (const ProviderFieldInfo& info : provider_fields_table()) names.emplace_back(info.member);
+  for (const YamlNode::Entry& entry : node.entries) {
+    const auto table = provider_fields_table();
+    const auto info = std::ranges::find(table, std::string_view(entry.key), &ProviderFieldInfo::member);
+    const std::string where = at(file, entry.line);
+    if (info == table.end()) {
+      problems_.add(where,
+                    fmt::format("unknown field \"{}\" of a provider{}", cut(entry.key), meant(entry.key, names)));
+      continue;
+    }
+    Result<> done;
+    if (entry.value.type == YamlNode::Type::list && info->kind == Kind::list) {
+      if (auto values = strings(file, "providers." + entry.key, entry.value)) {
+        done = assign_list(info->field(provider), *std::move(values));
+      }
+    } else if (entry.value.type == YamlNode::Type::scalar) {
+      done = assign(info->field(provider), info->kind, info->limits, entry.value.text);
+    } else if (entry.value.type != YamlNode::Type::null) {
+      done = base::fail(Code::invalid, "CONFIG_INVALID", "takes one value");
+    }
+    if (!done) {
+      problems_.add(where, fmt::format("providers.{} {}{}", entry.key, done.error().message,
+                                       shown(entry.value.text, info->limits)));
+    }
+  }
+}
+
+void Loader::apply_providers(const File& file, const YamlNode& node) {
+  if (node.type == YamlNode::Type::null) return;
+  if (node.type != YamlNode::Type::list || node.items.size() > 100) {
+    problems_.add(at(file, node.line), "providers must be a list of at most 100 entries: `- name: ...`");
+    return;
+  }
+  for (const YamlNode& item : node.items) {
+    if (item.type != YamlNode::Type::map) {
+      problems_.add(at(file, item.line), "each entry of providers must have fields: `- name: ...`");
+      continue;
+    }
+    apply_provider(file, item, loaded_.providers.emplace_back());
+    origins_["providers." + loaded_.providers.back().name] = at(file, item.line);
+  }
+}
+
+void Loader::apply_file(const File& file) {
+  if (file.text.size() > kFileBytesMax) {
+    problems_.add(file.name, fmt::format("is larger than {} KiB", kFileBytesMax / 1024));
+    return;
+  }
+  const auto root = parse_yaml(file.name, file.text);
+  if (!root) {
+    problems_.add(root.error().message);
+    return;
+  }
+  if (root->type == YamlNode::Type::null) return;
+  if (root->type != YamlNode::Type::map) {
+    problems_.add(at(file, root->line), "the file must hold sections, such as `server:`");
+    return;
+  }
+  for (const YamlNode::Entry& entry : root->entries) {
+    if (entry.key == "providers") {
+      apply_providers(file, entry.value);
+    } else {
+      apply_section(file, entry);
+    }
+  }
+}
+
+void Loader::set_alias(const SettingInfo& info, const Alias& alias, std::string_view value) {
+  const std::string where = fmt::format("${}", alias.name);
+  if (!alias.when_true.empty()) {
+    bool yes = false;
+    if (const auto done = assign(&yes, Kind::boolean, {}, value); !done) {
+      problems_.add(where, fmt::format("{}{}", done.error().message, shown(value, info.limits)));
+      return;
+    }
+    set(info, where, yes ? alias.when_true : alias.when_false);
+    return;
+  }
+  const bool bare = !value.empty() && value.find_first_not_of("0123456789.") == std::string_view::npos;
+  set(info, where, alias.seconds && bare ? std::string(value) + "s" : std::string(value));
+}
+
+// Kubernetes puts variables such as TESSERA_PORT=tcp://10.0.0.1:80 into pods beside a service of that name.
+bool is_service_link(std::string_view name, std::string_view value) {
+  return value.starts_with("tcp://") || value.starts_with("udp://") || name.ends_with("_SERVICE_HOST") ||
+         name.find("_SERVICE_PORT") != std::string_view::npos || name.find("_TCP_") != std::string_view::npos ||
+         name.find("_UDP_") != std::string_view::npos;
+}
+
+void Loader::apply_environment(const Environment& environment) {
+  const auto value_of = [&](std::string_view name) -> std::string_view {
+    const auto found = environment.find(name);
+    return found == environment.end() ? std::string_view() : std::string_view(found->second);
+  };
+  for (const SettingInfo& info : settings_table()) {
+    const std::string own = info.environment_name();
+    if (const auto value = value_of(own); !value.empty() && !is_service_link(own, value)) {
+      set(info, "$" + own, value);
+      continue;
+    }
+    for (const Alias& alias : parse_aliases(info.aliases)) {
+      const auto value = value_of(alias.name);
+      if (value.empty() || is_service_link(alias.name, value)) continue;
+      set_alias(info, alias, value);
+      break;
+    }
+  }
+  check_unknown(environment);
+}
+
+void Loader::check_unknown(const Environment& environment) {
+  std::vector<std::string> names{"TESSERA_CONFIG"};
+  for (const SettingInfo& info : settings_table()) names.push_back(info.environment_name());
+  for (auto it = environment.lower_bound("TESSERA_"); it != environment.end() && it->first.starts_with("TESSERA_");
+       ++it) {
+    if (std::ranges::find(names, it->first) != names.end() || is_service_link(it->first, it->second)) continue;
+    problems_.add("$" + cut(it->first), "unknown setting" + meant(it->first, names));
+  }
+}
+
+void Loader::apply_flags(const std::vector<std::pair<std::string, std::string>>& flags) {
+  for (const auto& [name, value] : flags) {
+    if (const SettingInfo* const info = find_setting(name)) {
+      set(*info, "--" + name, value);
+    } else {
+      problems_.add("--" + cut(name), "unknown setting" + meant(name, all_names()));
+    }
+  }
+}
+
+}  // namespace
+
+Result<Loaded> load(const Sources& sources) {
+  Loader loader;
+  if (sources.file) loader.apply_file(*sources.file);
+  loader.apply_environment(sources.environment);
+  loader.apply_flags(sources.flags);
+  return loader.finish(sources.environment);
+}
+
+}  // namespace tessera::config

@@ -1,0 +1,109 @@
+#include "config/table.h"
+
+#include <algorithm>
+
+namespace tessera::config {
+namespace {
+
+// The vocabulary of the .def files.
+constexpr Limits any() {
+  return {};
+}
+constexpr Limits between(auto min, auto max) {
+  Limits limits;
+  limits.min = static_cast<double>(min);
+  limits.max = static_cast<double>(max);
+  limits.bounded = true;
+  return limits;
+}
+constexpr Limits one_of(std::string_view choices) {
+  Limits limits;
+  limits.choices = choices;
+  return limits;
+}
+constexpr Limits secret() {
+  Limits limits;
+  limits.secret = true;
+  return limits;
+}
+
+}  // namespace
+
+std::span<const SettingInfo> settings_table() {
+  static const SettingInfo kTable[] = {
+#define TESSERA_SECTION(section, Type, help)
+#define TESSERA_SETTING(section, member, kind, default_value, limits, reload, flag, environment, help) \
+  {#section,    #member,        Kind::kind,                                                            \
+   limits,      Reload::reload, flag,                                                                  \
+   environment, help,           [](Settings& settings) -> FieldRef { return &settings.section.member; }},
+#define TESSERA_SECTION_END(section, Type)
+#include "config/settings.def"
+#undef TESSERA_SECTION
+#undef TESSERA_SETTING
+#undef TESSERA_SECTION_END
+  };
+  return kTable;
+}
+
+std::span<const SectionInfo> sections_table() {
+  static constexpr SectionInfo kTable[] = {
+#define TESSERA_SECTION(section, Type, help) {#section, help},
+#define TESSERA_SETTING(...)
+#define TESSERA_SECTION_END(section, Type)
+#include "config/settings.def"
+#undef TESSERA_SECTION
+#undef TESSERA_SETTING
+#undef TESSERA_SECTION_END
+  };
+  return kTable;
+}
+
+std::span<const ProviderFieldInfo> provider_fields_table() {
+  static const ProviderFieldInfo kTable[] = {
+#define TESSERA_PROVIDER(member, kind, default_value, limits, help) \
+  {#member, Kind::kind, limits, help, [](ProviderSettings& provider) -> FieldRef { return &provider.member; }},
+#include "config/providers.def"
+#undef TESSERA_PROVIDER
+  };
+  return kTable;
+}
+
+std::string SettingInfo::name() const {
+  std::string result(section);
+  result += '.';
+  result += member;
+  return result;
+}
+
+std::string SettingInfo::environment_name() const {
+  std::string result = "TESSERA_";
+  result += section;
+  result += '_';
+  result += member;
+  std::ranges::transform(result, result.begin(), [](char c) { return c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c; });
+  return result;
+}
+
+std::vector<Alias> parse_aliases(std::string_view aliases) {
+  std::vector<Alias> result;
+  while (!aliases.empty()) {
+    const size_t space = std::min(aliases.find(' '), aliases.size());
+    std::string_view word = aliases.substr(0, space);
+    aliases.remove_prefix(std::min(space + 1, aliases.size()));
+    Alias alias;
+    if (word.ends_with(":s")) {
+      alias.seconds = true;
+      word.remove_suffix(2);
+    } else if (const size_t mark = word.find('?'); mark != std::string_view::npos) {
+      const size_t colon = word.find(':', mark);
+      alias.when_true = word.substr(mark + 1, colon - mark - 1);
+      alias.when_false = word.substr(colon + 1);
+      word = word.substr(0, mark);
+    }
+    alias.name = word;
+    result.push_back(alias);
+  }
+  return result;
+}
+
+}  // namespace tessera::config
