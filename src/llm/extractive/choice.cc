@@ -6,19 +6,19 @@
 namespace tessera::llm::extractive {
 namespace {
 
-// A passage is about the question when it speaks of most of it in words, or of some of it and means the same.
-constexpr double kCoverageAlone = 0.5;
-constexpr double kCoverageWithMeaning = 0.3;
-constexpr double kMeaningWithCoverage = 0.45;
+// Words and meaning together decide whether an answer is about the question: each runs from 0 to 1, and what one lacks
+// the other can make up. Without an embedder words decide alone.
+constexpr double kRelevanceMin = 0.78;
+constexpr double kCoverageMinAlone = 0.4;
 
 // When a further unit is worth its words.
 constexpr double kNearTie = 0.1;
 constexpr double kGainMin = 0.1;
 constexpr double kGainScoreShare = 0.7;
 
-bool about_the_question(const UnitScore& best) {
-  return best.coverage >= kCoverageAlone ||
-         (best.coverage >= kCoverageWithMeaning && best.meaning >= kMeaningWithCoverage);
+bool about_the_question(const Evidence& evidence, const UnitScore& best) {
+  if (evidence.meaning.empty()) return best.coverage >= kCoverageMinAlone;
+  return best.coverage + best.meaning >= kRelevanceMin;
 }
 
 size_t words_of(const Unit& unit) {
@@ -42,7 +42,7 @@ double gain_of(const std::vector<double>& weights, const std::vector<double>& co
 }  // namespace
 
 std::vector<size_t> choose_units(const Evidence& evidence, const Ranking& ranking, const ChoiceLimits& limits) {
-  if (ranking.best_first.empty() || !about_the_question(ranking.best_first.front())) return {};
+  if (ranking.best_first.empty() || !about_the_question(evidence, ranking.best_first.front())) return {};
   const double best = ranking.best_first.front().score;
   std::vector<size_t> chosen;
   std::vector<double> covered(ranking.weights.size(), 0);
@@ -54,7 +54,7 @@ std::vector<size_t> choose_units(const Evidence& evidence, const Ranking& rankin
     const bool repeats = std::ranges::any_of(chosen, [&](size_t other) {
       return overlaps(evidence.units[other], unit) || same_words(evidence.units[other], unit);
     });
-    if (repeats) continue;
+    if (repeats || (!first && !about_the_question(evidence, score))) continue;
     const bool near_tie = score.score >= best - kNearTie;
     const bool adds = gain_of(ranking.weights, covered, score) >= kGainMin;
     if (!first && !near_tie && !adds) continue;

@@ -10,11 +10,15 @@ namespace {
 
 // How much a question term counts when not the unit itself but something around it speaks of it.
 constexpr double kByHeading = 0.5;
+constexpr double kByHeadingOfSteps = 0.9;  // a command says little of itself; its heading asks the question
 constexpr double kByPrevious = 0.4;
 constexpr double kByPreviousOfPronoun = 0.7;
 constexpr double kByNext = 0.15;
 constexpr double kByPassage = 0.25;
 constexpr double kByTail = 0.8;
+
+// Rarity among a handful of units says little: fewer are taken for this many.
+constexpr size_t kRarityUnitsMin = 24;
 
 // What each sign adds to a score whose largest part, coverage, runs from 0 to 1.
 constexpr double kMeaningWeight = 0.5;
@@ -75,7 +79,7 @@ std::vector<std::vector<double>> own_coverage(const Evidence& evidence, Likeness
 }
 
 std::vector<double> term_weights(const Question& question, const std::vector<std::vector<double>>& own) {
-  const auto units = static_cast<double>(own.size());
+  const auto units = static_cast<double>(std::max(own.size(), kRarityUnitsMin));
   std::vector<double> weights;
   double sum = 0;
   for (size_t i = 0; i < question.terms.size(); ++i) {
@@ -105,6 +109,10 @@ bool starts_with_reference(const Unit& unit) {
   return std::ranges::find(kReferences, first) != std::end(kReferences);
 }
 
+bool shows_steps(const Unit& unit) {
+  return unit.tail_end > unit.end || unit.kind == UnitKind::code;
+}
+
 bool in_question(const Question& question, const Term& term) {
   return std::ranges::any_of(question.terms,
                              [&](const QuestionTerm& asked) { return stem_likeness(asked.stem, term.stem) > 0; });
@@ -115,7 +123,8 @@ bool is_preposition_of_place(std::string_view word) {
   return std::ranges::find(kPlace, word) != std::end(kPlace);
 }
 
-// Whether the unit holds something new of the kind asked for: 1 yes, 0 no, 0.5 when the kind leaves no trace in words.
+// Whether the unit holds something new of the kind asked for: 1 yes, 0 no, 0.5 when the kind leaves no trace in words;
+// more when its form is the very answer (commands for "how do I", "X is ..." for "what is X").
 double kind_sign(const Question& question, const Unit& unit) {
   const auto some = [&](auto&& test) {
     for (size_t i = 0; i < unit.terms.size(); ++i) {
@@ -147,9 +156,9 @@ double kind_sign(const Question& question, const Unit& unit) {
       for (size_t i = 1; i < std::min<size_t>(unit.terms.size(), 8); ++i) {
         const std::string_view word = unit.terms[i].text;
         const bool defines = word == "is" || word == "are" || word == "was" || word == "means" || word == "refers";
-        if (defines && in_question(question, unit.terms[i - 1])) return 1.0;
+        if (defines && in_question(question, unit.terms[i - 1])) return 2.5;
       }
-      return 0.3;
+      return 0.5;
     }
     case Asks::thing:
       return 0.5;
@@ -216,7 +225,8 @@ Ranking rank_units(const Evidence& evidence, std::span<const core::Passage> sour
   for (size_t i = 0; i < evidence.units.size(); ++i) {
     const Unit& unit = evidence.units[i];
     std::vector<double> covered = own[i];
-    for (const std::string& stem : unit.context) likeness.raise(covered, stem, kByHeading);
+    const bool steps = question.asks == Asks::manner && shows_steps(unit);
+    for (const std::string& stem : unit.context) likeness.raise(covered, stem, steps ? kByHeadingOfSteps : kByHeading);
     if (unit.previous >= 0) {
       raise_all(covered, own[static_cast<size_t>(unit.previous)],
                 starts_with_reference(unit) ? kByPreviousOfPronoun : kByPrevious);
@@ -227,10 +237,11 @@ Ranking rank_units(const Evidence& evidence, std::span<const core::Passage> sour
     UnitScore score;
     score.unit = i;
     score.coverage = dot(ranking.weights, covered);
-    score.meaning = evidence.meaning.empty() ? 0 : evidence.meaning[i];
+    const double alone = evidence.meaning.empty() ? 0 : evidence.meaning[i];
     const double in_context = evidence.meaning_in_context.empty() ? 0 : evidence.meaning_in_context[i];
+    score.meaning = std::max(alone, in_context);
     const double rank = 1.0 / (1.0 + static_cast<double>(unit.source));
-    score.score = score.coverage + kMeaningWeight * score.meaning + kContextMeaningWeight * in_context +
+    score.score = score.coverage + kMeaningWeight * alone + kContextMeaningWeight * in_context +
                   kNeighboursWeight * neighbours_kept(question, unit, likeness) +
                   kKindWeight * kind_sign(question, unit) + kRankWeight * rank -
                   form_penalty(question, unit, sources[unit.source].text);

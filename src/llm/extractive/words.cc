@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
+
+#include "text/stem.h"
+#include "text/words.h"
 
 namespace tessera::llm::extractive {
 namespace {
 
-// Each list is sorted, for binary search; the tests check that.
 constexpr auto kStopWords = std::to_array<std::string_view>(
     {"a",     "about", "after",  "all",    "also",   "am",   "an",   "and",   "any",     "are",   "as",
      "at",    "be",    "been",   "before", "being",  "but",  "by",   "can",   "could",   "d",     "did",
@@ -46,68 +47,17 @@ constexpr auto kTimeWords = std::to_array<std::string_view>(
      "week",      "weeks",    "winter",   "year",      "years",    "yesterday"});
 
 template <size_t N>
-bool holds(const std::array<std::string_view, N>& sorted, std::string_view word) {
-  return std::find(sorted.begin(), sorted.end(), word) != sorted.end();
+bool holds(const std::array<std::string_view, N>& words, std::string_view word) {
+  return std::ranges::find(words, word) != words.end();
 }
 
-bool is_letter_byte(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
-}
-bool is_digit_byte(unsigned char c) {
-  return c >= '0' && c <= '9';
-}
-
-// Bytes of a UTF-8 encoded punctuation mark or space at `at` (general punctuation, no-break space, CJK stops), or 0.
-size_t wide_mark(std::string_view text, size_t at) {
+// Whether the character that starts at `at` is an upper-case letter (ASCII, Latin-1, basic Greek and Cyrillic).
+bool is_capital(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  if (byte(at) == 0xC2 && byte(at + 1) >= 0xA0 && byte(at + 1) <= 0xBF) return 2;
-  if (byte(at) == 0xE2 && byte(at + 1) >= 0x80 && byte(at + 1) <= 0x8F) return 3;  // U+2000 .. U+23FF
-  if (byte(at) == 0xE3 && byte(at + 1) == 0x80) return 3;                          // U+3000 .. U+303F
-  return 0;
-}
-
-bool ends(std::string_view word, std::string_view tail, size_t stem_min) {
-  return word.size() >= tail.size() + stem_min && word.ends_with(tail);
-}
-
-bool has_vowel(std::string_view word) {
-  return word.find_first_of("aeiouy") != std::string_view::npos;
-}
-
-// A light stemmer: plurals, -ed, -ing, -ly and doubled consonants. Mild on purpose; what it misses, shared beginnings
-// and the embedding catch.
-std::string stem_of(std::string_view word) {
-  std::string stem(word);
-  if (stem.size() < 4 ||
-      std::ranges::any_of(stem, [](char c) { return is_digit_byte(static_cast<unsigned char>(c)); })) {
-    return stem;
-  }
-  const auto cut = [&](size_t bytes) { stem.resize(stem.size() - bytes); };
-  if (ends(stem, "ies", 3)) {
-    cut(3);
-    stem += 'y';
-  } else if (ends(stem, "sses", 2) || ends(stem, "shes", 2) || ends(stem, "ches", 2) || ends(stem, "xes", 2)) {
-    cut(2);
-  } else if (stem.ends_with('s') && !stem.ends_with("ss") && !stem.ends_with("us") && !stem.ends_with("is")) {
-    cut(1);
-  }
-  bool cut_verb = false;
-  if (ends(stem, "ing", 3) && has_vowel(std::string_view(stem).substr(0, stem.size() - 3))) {
-    cut(3);
-    cut_verb = true;
-  } else if (ends(stem, "ied", 3)) {
-    cut(3);
-    stem += 'y';
-  } else if (ends(stem, "ed", 3) && has_vowel(std::string_view(stem).substr(0, stem.size() - 2))) {
-    cut(2);
-    cut_verb = true;
-  } else if (ends(stem, "ly", 4)) {
-    cut(2);
-  }
-  const size_t n = stem.size();
-  if (cut_verb && n > 3 && stem[n - 1] == stem[n - 2] && stem[n - 1] != 'l' && stem[n - 1] != 's') cut(1);
-  if (stem.size() > 4 && stem.ends_with('e')) cut(1);
-  return stem;
+  const unsigned first = byte(at);
+  const unsigned second = byte(at + 1);
+  return (first >= 'A' && first <= 'Z') || (first == 0xC3 && second >= 0x80 && second <= 0x9E) ||
+         (first == 0xCE && second >= 0x91 && second <= 0xA9) || (first == 0xD0 && second >= 0x80 && second <= 0xAF);
 }
 
 // Whether one insertion, deletion, change or swap of neighbours turns a into b.
@@ -127,38 +77,17 @@ bool one_slip(std::string_view a, std::string_view b) {
 
 std::vector<Term> terms_of(std::string_view text) {
   std::vector<Term> terms;
-  size_t i = 0;
-  const auto wordy = [&](size_t at) {
-    const auto c = static_cast<unsigned char>(text[at]);
-    return (is_letter_byte(c) || is_digit_byte(c)) && (c < 0x80 || wide_mark(text, at) == 0);
-  };
-  while (i < text.size()) {
-    if (!wordy(i)) {
-      i += std::max<size_t>(1, wide_mark(text, i));
-      continue;
-    }
+  text::Stemmer stemmer;
+  text::for_each_word(text, [&](const text::Word& word) {
     Term term;
-    term.start = i;
-    while (i < text.size()) {
-      const bool digit = is_digit_byte(static_cast<unsigned char>(text[i]));
-      if (wordy(i)) {
-        const char c = text[i];
-        if (term.text.empty()) term.capital = c >= 'A' && c <= 'Z';
-        term.digit = term.digit || digit;
-        term.text += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-        ++i;
-      } else if (text[i] == ',' && i > term.start && i + 1 < text.size() &&
-                 is_digit_byte(static_cast<unsigned char>(text[i - 1])) &&
-                 is_digit_byte(static_cast<unsigned char>(text[i + 1]))) {
-        ++i;  // 1,000 is one number
-      } else {
-        break;
-      }
-    }
-    term.end = i;
-    term.stem = stem_of(term.text);
+    term.text = word.term;
+    term.stem = stemmer.stem(word.term);
+    term.start = word.start;
+    term.end = word.end;
+    term.capital = is_capital(text, word.start);
+    term.digit = word.term.find_first_of("0123456789") != std::string_view::npos;
     terms.push_back(std::move(term));
-  }
+  });
   return terms;
 }
 

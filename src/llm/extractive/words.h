@@ -7,7 +7,7 @@
 
 namespace tessera::llm::extractive {
 
-/// A word of a text: bytes [start, end) of it, in lower case and as a stem, so that "starts" meets "starting".
+/// A word of a text: bytes [start, end) of it, folded and as an English stem, so that "starts" meets "starting".
 struct Term {
   std::string text;
   std::string stem;
@@ -17,7 +17,7 @@ struct Term {
   bool digit = false;    ///< holds a digit
 };
 
-/// The words of a text in order; identifiers such as `chunk_size` fall into their parts. Linear time.
+/// The words of a text in order, as text::WordReader reads them (`chunk_size` is two). Linear time.
 std::vector<Term> terms_of(std::string_view text);
 
 /// Words that say nothing about what a sentence is about ("the", "does").
