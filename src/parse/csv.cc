@@ -32,7 +32,10 @@ class RowReader {
       if (fields == row.size()) row.emplace_back();
       row[fields].clear();
       more = field(row[fields]);
-      if (fields + 1 < kColumnsMax) ++fields;
+      if (++fields > kColumnsMax) {
+        too_wide_ = true;
+        return false;
+      }
     }
     row.resize(fields);
     return true;
@@ -40,6 +43,8 @@ class RowReader {
 
   /// A quoted field had no end: the quotes were not meant as quotes.
   [[nodiscard]] bool unclosed_quote() const { return unclosed_; }
+  /// A row has more than kColumnsMax fields; reading stopped there.
+  [[nodiscard]] bool too_wide() const { return too_wide_; }
 
  private:
   /// True if another field follows in this row.
@@ -75,6 +80,7 @@ class RowReader {
   bool quotes_;
   size_t pos_ = 0;
   bool unclosed_ = false;
+  bool too_wide_ = false;
 };
 
 /// The candidate that cuts the first rows into the same number of fields, at least two; the comma if none does.
@@ -131,8 +137,7 @@ void write_row(TextBuilder& builder, const std::vector<std::string>& names, cons
   builder.close_block();
 }
 
-void write_table(std::string_view text, char delimiter, bool quotes, TextBuilder& builder, bool& unclosed) {
-  RowReader reader(text, delimiter, quotes);
+void write_table(RowReader& reader, TextBuilder& builder) {
   Row row;
   if (!reader.next(row)) return;
   std::vector<std::string> names;
@@ -145,7 +150,6 @@ void write_table(std::string_view text, char delimiter, bool quotes, TextBuilder
   }
   if (has_second) write_row(builder, names, second);
   while (!builder.overflowed() && reader.next(row)) write_row(builder, names, row);
-  unclosed = reader.unclosed_quote();
 }
 
 }  // namespace
@@ -156,12 +160,16 @@ base::Result<core::ParsedDocument> parse_csv(const Source& source) {
   core::ParsedDocument document;
   for (const bool quotes : {true, false}) {
     TextBuilder builder(source.limits.text_bytes_max);
-    bool unclosed = false;
-    write_table(text, delimiter, quotes, builder, unclosed);
+    RowReader reader(text, delimiter, quotes);
+    write_table(reader, builder);
     if (builder.overflowed()) return std::unexpected(text_too_large(source.limits.text_bytes_max));
     document.text = builder.take_text();
     document.structure = builder.take_structure();
-    if (!unclosed) break;
+    if (!reader.unclosed_quote()) {
+      if (reader.too_wide())
+        return std::unexpected(unreadable(fmt::format("The table has more than {} columns.", kColumnsMax)));
+      break;
+    }
   }
   return document;
 }

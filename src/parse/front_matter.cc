@@ -83,12 +83,13 @@ class Flattener final : public YAML::EventHandler {
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
     push(mark, false);
-    if (lists_ == 0) field(mark) = std::vector<std::string>();
     ++lists_;
   }
   void OnSequenceEnd() override {
+    const bool empty = frames_.back().empty;
+    const size_t line = frames_.back().line;
     frames_.pop_back();
-    --lists_;
+    if (--lists_ == 0 && empty) field(line) = std::vector<std::string>();
     value_done();
   }
   void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
@@ -103,6 +104,8 @@ class Flattener final : public YAML::EventHandler {
   struct Frame {
     bool map = false;
     bool key_next = true;
+    bool empty = true;
+    size_t line = 0;
     std::string key;
     std::vector<std::string> seen;
   };
@@ -113,7 +116,7 @@ class Flattener final : public YAML::EventHandler {
       throw Refusal{line_of(mark), "a name must be plain text"};
     if (frames_.size() == kDepthMax)
       throw Refusal{line_of(mark), fmt::format("it is nested deeper than {} levels", kDepthMax)};
-    frames_.push_back({.map = map, .key_next = true, .key = {}, .seen = {}});
+    frames_.push_back({.map = map, .key_next = true, .empty = true, .line = line_of(mark), .key = {}, .seen = {}});
   }
 
   void scalar(const YAML::Mark& mark, const std::string& value, bool quoted) {
@@ -123,7 +126,7 @@ class Flattener final : public YAML::EventHandler {
     }
     Frame& top = frames_.back();
     if (top.map && top.key_next) return key(mark, top, value);
-    core::MetadataValue& target = field(mark);
+    core::MetadataValue& target = field(line_of(mark));
     if (lists_ > 0) {
       if (!std::holds_alternative<std::vector<std::string>>(target)) target = std::vector<std::string>();
       auto& list = std::get<std::vector<std::string>>(target);
@@ -143,30 +146,32 @@ class Flattener final : public YAML::EventHandler {
       throw Refusal{line_of(mark), fmt::format("a name must have 1 to {} bytes", kKeyBytesMax)};
     std::string name = clean(value);
     if (std::ranges::find(top.seen, name) != top.seen.end()) throw Refusal{line_of(mark), "a name appears twice"};
-    if (top.seen.size() == kFieldsMax) too_many(mark);
+    if (top.seen.size() == kFieldsMax) too_many(line_of(mark));
     top.seen.push_back(name);
     top.key = std::move(name);
     top.key_next = false;
   }
 
   void value_done() {
-    if (!frames_.empty() && frames_.back().map) frames_.back().key_next = true;
+    if (frames_.empty()) return;
+    frames_.back().key_next = true;
+    frames_.back().empty = false;
   }
 
   /// The metadata field of the current position.
-  core::MetadataValue& field(const YAML::Mark& mark) {
+  core::MetadataValue& field(size_t line) {
     path_.clear();
     for (const Frame& frame : frames_) {
       if (!frame.map) continue;
       if (!path_.empty()) path_ += '.';
       path_ += frame.key;
     }
-    if (out_.size() >= kFieldsMax && !out_.contains(path_)) too_many(mark);
+    if (out_.size() >= kFieldsMax && !out_.contains(path_)) too_many(line);
     return out_[path_];
   }
 
-  [[noreturn]] static void too_many(const YAML::Mark& mark) {
-    throw Refusal{line_of(mark), fmt::format("it has more than {} fields", kFieldsMax)};
+  [[noreturn]] static void too_many(size_t line) {
+    throw Refusal{line, fmt::format("it has more than {} fields", kFieldsMax)};
   }
 
   /// Escapes such as "\0" can make what the file did not hold.

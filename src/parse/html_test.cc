@@ -28,7 +28,7 @@ TEST(Html, KeepsWhatIsReadAndDropsTheRest) {
   EXPECT_EQ(std::get<std::string>(document.metadata.at("author")), "Ada");
   EXPECT_EQ(std::get<std::string>(document.metadata.at("lang")), "en");
   ASSERT_EQ(document.structure.blocks.size(), 1U);
-  EXPECT_EQ(block_text(document, 0), "keep   this\n    as is");
+  EXPECT_EQ(block_text(document, 0), "  keep   this\n    as is");
 }
 
 TEST(Html, TablesBecomeRows) {

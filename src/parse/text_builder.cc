@@ -70,6 +70,7 @@ void TextBuilder::paragraph_break() {
 }
 
 void TextBuilder::separator(std::string_view text) {
+  pending_space_ = false;
   begin_content();
   append(text);
 }
