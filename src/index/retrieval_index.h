@@ -1,0 +1,31 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "core/index.h"
+
+namespace tessera::index {
+
+/// Where the index keeps its snapshot and when it tidies up. A value.
+struct IndexOptions {
+  std::filesystem::path directory;  ///< for snapshots; created when missing; empty: memory only, save() does nothing
+  /// A collection is rewritten without its dead rows once they are more than this share of all, and at least
+  /// `compact_rows_min`.
+  double compact_dead_share = 0.25;
+  size_t compact_rows_min = 1024;
+};
+
+/// Builds the engine of lexical (BM25) and dense (cosine) search. A good snapshot in the directory is loaded, with its
+/// applied sequence; a damaged one is logged as index_snapshot_damaged and removed, and the index starts empty, to be
+/// replayed from the store. `logger` outlives the index. Errors: unavailable INDEX_DIRECTORY (cannot be created).
+/// Blocking.
+///
+/// What the port leaves open: a vector of zeros or with NaN has no direction, so it matches nothing, stored or asked
+/// (asked with NaN: invalid VECTOR_NOT_FINITE). A put whose vectors do not fit the collection is indexed by its text
+/// only and reports DIMENSION_MISMATCH or VECTOR_SHAPE; its sequence counts as applied.
+base::Result<std::unique_ptr<core::RetrievalIndex>> create_retrieval_index(IndexOptions options, base::Logger& logger);
+
+}  // namespace tessera::index

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace tessera::index {
+
+/// Codes are stored as unsigned bytes: value + 128.
+inline constexpr int kCodeOffset = 128;
+/// Rows of codes are padded to a multiple of this, and aligned to it.
+inline constexpr size_t kCodeAlign = 64;
+
+/// A query as integers, in two forms for two kinds of instruction: values[i] = high[i] * 128 + low[i]. All have
+/// `stride` elements, zero beyond the dimensions. `sum` is that of values.
+struct QueryCodes {
+  const int16_t* values = nullptr;
+  const int8_t* high = nullptr;
+  const int8_t* low = nullptr;
+  int32_t sum = 0;
+  size_t stride = 0;
+};
+
+/// The inner loops of the dense scan for one kind of processor. All kinds give the same integers; floats may differ in
+/// the last bits.
+struct DotKernels {
+  std::string_view name;
+  /// out[r] = sum over i of (codes[r * stride + i] - 128) * query.values[i], for `rows` rows.
+  void (*scan)(const uint8_t* codes, size_t rows, const QueryCodes& query, int32_t* out);
+  /// sum over i of query[i] * ((codes[i] - 128) * 256 + low[i]).
+  float (*exact)(const uint8_t* codes, const int8_t* low, const float* query, size_t stride);
+};
+
+/// The best kernels this processor runs.
+const DotKernels& best_dot_kernels();
+
+/// Those it runs, slowest (portable) first; for tests and benchmarks.
+size_t dot_kernel_count();
+const DotKernels& dot_kernels(size_t index);
+
+}  // namespace tessera::index
