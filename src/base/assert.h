@@ -8,8 +8,8 @@ namespace tessera::base {
 }  // namespace tessera::base
 
 /// Stays on in release builds: a wrong answer costs more than the check.
-#define TESSERA_ASSERT(condition)                                                               \
-  do {                                                                                          \
-    if (!(condition)) [[unlikely]]                                                              \
-      ::tessera::base::assertion_failed(#condition, __FILE__, __LINE__);                        \
+#define TESSERA_ASSERT(condition)                                        \
+  do {                                                                   \
+    if (!(condition)) [[unlikely]]                                       \
+      ::tessera::base::assertion_failed(#condition, __FILE__, __LINE__); \
   } while (false)

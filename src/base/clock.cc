@@ -6,7 +6,9 @@
 
 namespace tessera::base {
 
-SteadyTime SystemClock::now() const { return std::chrono::steady_clock::now(); }
+SteadyTime SystemClock::now() const {
+  return std::chrono::steady_clock::now();
+}
 
 int64_t SystemClock::unix_ms() const {
   return std::chrono::duration_cast<Millis>(std::chrono::system_clock::now().time_since_epoch()).count();

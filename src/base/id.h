@@ -8,7 +8,8 @@
 
 namespace tessera::base {
 
-/// Makes UUIDv7 identifiers (RFC 9562): 48 bits of Unix milliseconds, then random bits, so they sort by time. Thread-safe.
+/// Makes UUIDv7 identifiers (RFC 9562): 48 bits of Unix milliseconds, then random bits, so they sort by time.
+/// Thread-safe.
 class IdSource {
  public:
   /// Both must outlive the source.
@@ -21,7 +22,8 @@ class IdSource {
   Random& random_;
 };
 
-/// Whether a client may use `id` for a thing of its own: 1 to 256 bytes of printable ASCII without space, quote, `/`, `\` or `#`.
+/// Whether a client may use `id` for a thing of its own: 1 to 256 bytes of printable ASCII without space, quote, `/`,
+/// `\` or `#`.
 bool valid_client_id(std::string_view id);
 
 }  // namespace tessera::base

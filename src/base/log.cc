@@ -18,7 +18,8 @@ void append_value(std::string& out, const LogField& field, bool quote_all) {
       [&](const auto& value) {
         using T = std::decay_t<decltype(value)>;
         if constexpr (std::is_same_v<T, std::string_view>) {
-          const bool plain = !quote_all && !value.empty() && value.find_first_of(" \"\\=\n\r\t") == std::string_view::npos;
+          const bool plain =
+              !quote_all && !value.empty() && value.find_first_of(" \"\\=\n\r\t") == std::string_view::npos;
           if (plain) {
             out += value;
           } else {
@@ -43,13 +44,14 @@ struct Logger::Sink {
 
 Logger::Logger(LogLevel level, LogFormat format) : level_(level), format_(format), sink_(std::make_unique<Sink>()) {
   if (level == LogLevel::off) return;
-  sink_->logger =
-      std::make_shared<spdlog::logger>("tessera", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  sink_->logger = std::make_shared<spdlog::logger>("tessera", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   sink_->logger->set_pattern("%v");
   sink_->logger->set_level(spdlog::level::trace);
 }
 
-Logger::~Logger() { flush(); }
+Logger::~Logger() {
+  flush();
+}
 
 void Logger::log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (!enabled(level) || !sink_->logger) return;
@@ -81,24 +83,38 @@ void Logger::log(LogLevel level, std::string_view event, std::initializer_list<L
 
 void Logger::failure(std::string_view event, const Error& error) {
   log(LogLevel::warn, event,
-      {{"code", to_string(error.code)}, {"name", std::string_view(error.name)}, {"detail", std::string_view(error.detail)}});
+      {{"code", to_string(error.code)},
+       {"name", std::string_view(error.name)},
+       {"detail", std::string_view(error.detail)}});
 }
 
 void Logger::flush() {
   if (sink_->logger) sink_->logger->flush();
 }
 
-std::unique_ptr<Logger> silent_logger() { return std::make_unique<Logger>(LogLevel::off, LogFormat::text); }
+std::unique_ptr<Logger> silent_logger() {
+  return std::make_unique<Logger>(LogLevel::off, LogFormat::text);
+}
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<int>(c));

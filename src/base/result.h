@@ -21,13 +21,13 @@ template <class... Args>
 
 #define TESSERA_CONCAT_(a, b) a##b
 #define TESSERA_CONCAT(a, b) TESSERA_CONCAT_(a, b)
-#define TESSERA_TRY_(tmp, ret, decl, ...)               \
-  auto tmp = (__VA_ARGS__);                             \
+#define TESSERA_TRY_(tmp, ret, decl, ...)                \
+  auto tmp = (__VA_ARGS__);                              \
   if (!tmp) ret std::unexpected(std::move(tmp).error()); \
   decl = *std::move(tmp)
-#define TESSERA_CHECK_(tmp, ret, ...) \
-  do {                                \
-    auto tmp = (__VA_ARGS__);         \
+#define TESSERA_CHECK_(tmp, ret, ...)                      \
+  do {                                                     \
+    auto tmp = (__VA_ARGS__);                              \
     if (!tmp) ret std::unexpected(std::move(tmp).error()); \
   } while (false)
 

@@ -1,0 +1,153 @@
+#include "api/pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/errors.h"
+#include "observe/metrics.h"
+#include "text/utf8.h"
+
+namespace tessera::api {
+namespace {
+
+base::Result<> assign_request_id(const PipelineState& state, Call& call) {
+  const auto given = call.request.header("x-request-id");
+  call.context.request_id =
+      given && given->size() <= 128 && base::valid_client_id(*given) ? std::string(*given) : state.parts.ids.next();
+  return {};
+}
+
+void add_common_headers(const PipelineState& state, Call& call, Reply& reply) {
+  if (reply.streamed) return;
+  auto headers = call.common_headers(state.parts.clock);
+  reply.headers.insert(reply.headers.end(), std::make_move_iterator(headers.begin()),
+                       std::make_move_iterator(headers.end()));
+}
+
+base::Result<> find_route(const PipelineState& state, Call& call) {
+  if (!text::is_valid_utf8(call.request.path)) {
+    return base::fail(base::Code::invalid, "INVALID_PATH", "The path is not valid UTF-8.");
+  }
+  RouteMatch match = state.router.match(call.request.method, call.request.path);
+  call.route = match.route;
+  call.params = std::move(match.params);
+  call.allow = std::move(match.allow);
+  return {};
+}
+
+/// The name in a Host header or an origin, without port and brackets.
+std::string_view host_name(std::string_view host) {
+  if (host.starts_with('[')) return host.substr(1, std::min(host.find(']'), host.size()) - 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool is_loopback_name(std::string_view name) {
+  return wire::equal_nocase(name, "localhost") || name == "::1" || name.starts_with("127.") ||
+         name.ends_with(".localhost");
+}
+
+bool allows_origin(const ApiOptions& options, std::string_view origin) {
+  return std::ranges::any_of(options.cors_origins, [&](const std::string& o) { return o == "*" || o == origin; });
+}
+
+base::Result<> check_origin(const PipelineState& state, Call& call) {
+  const auto host = call.request.header("host").value_or("");
+  if (state.options.loopback_only && !host.empty() && !is_loopback_name(host_name(host))) {
+    return base::fail(base::Code::forbidden, "HOST_NOT_ALLOWED",
+                      "This server answers under loopback names only. Use http://localhost, or set auth.mode to keys.");
+  }
+  const auto origin = call.request.header("origin");
+  if (!origin || origin->empty()) return {};
+  const size_t scheme = origin->find("://");
+  const std::string_view authority = scheme == std::string_view::npos ? std::string_view{} : origin->substr(scheme + 3);
+  if (!authority.empty() && wire::equal_nocase(authority, host)) return {};
+  if (allows_origin(state.options, *origin)) return {};
+  return base::fail(base::Code::forbidden, "ORIGIN_NOT_ALLOWED",
+                    "Pages of this origin may not call the server. Add the origin to server.cors_origins to allow it.");
+}
+
+void add_cors_headers(const PipelineState& state, Call& call, Reply& reply) {
+  const auto origin = call.request.header("origin");
+  if (!origin || !allows_origin(state.options, *origin)) return;
+  reply.headers.push_back({"Access-Control-Allow-Origin", std::string(*origin)});
+  reply.headers.push_back({"Vary", "Origin"});
+}
+
+base::Result<> authenticate(const PipelineState&, Call& call) {
+  // auth.mode open: one tenant. Keys name the app here once they exist; a missing tenant is a refusal, never "all".
+  call.context.tenant.app_id = "default";
+  return {};
+}
+
+base::Result<> set_deadline(const PipelineState& state, Call& call) {
+  if (call.route == nullptr) return {};
+  call.context.deadline = call.started + state.options.deadlines[static_cast<size_t>(call.route->tier)];
+  // Asking for it costs a watch on the socket, so only routes that work long do.
+  if (call.route->tier >= Tier::t3) call.context.cancel = call.writer.client_gone();
+  return {};
+}
+
+base::Result<> require_route(const PipelineState&, Call& call) {
+  if (call.route != nullptr) return {};
+  if (!call.allow.empty()) {
+    return base::fail(base::Code::invalid, "METHOD_NOT_ALLOWED", fmt::format("This path answers {} only.", call.allow));
+  }
+  return base::fail(base::Code::not_found, "ROUTE_NOT_FOUND",
+                    "There is nothing at this path. GET /docs lists what there is.");
+}
+
+void add_allow_header(const PipelineState&, Call& call, Reply& reply) {
+  if (call.route != nullptr || call.allow.empty() || reply.status == 403) return;
+  reply.headers.push_back({"Allow", call.allow});
+  if (call.error_name == "METHOD_NOT_ALLOWED") reply.status = 405;
+}
+
+constexpr Stage kPipeline[] = {
+    // First, so that every answer and every log line has an id, whatever happens after.
+    {"request_id", assign_request_id, add_common_headers},
+    // Needs no trust in the caller, and gives the stages after it the route's scope, tier and metric label.
+    {"route", find_route, add_allow_header},
+    // Before auth: a page of a foreign origin must not even learn whether a key would do.
+    {"origin", check_origin, add_cors_headers},
+    // Before anything that costs: nobody unknown makes us work.
+    {"auth", authenticate, nullptr},
+    // After auth, so that probing for paths needs a key where keys are required.
+    {"require_route", require_route, nullptr},
+    // Last: the clock of the route's tier starts with the request, but only work that will be done has a deadline.
+    {"deadline", set_deadline, nullptr},
+};
+
+}  // namespace
+
+std::span<const Stage> pipeline() {
+  return kPipeline;
+}
+
+void record_call(const PipelineState& state, const Call& call) {
+  const double ms = std::chrono::duration<double, std::milli>(state.parts.clock.now() - call.started).count();
+  const std::string_view route = call.route == nullptr ? "unmatched" : call.route->name;
+  observe::Metrics& metrics = state.parts.metrics;
+  constexpr std::string_view kClasses[] = {"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"};
+  const auto status_class = kClasses[static_cast<size_t>(std::clamp(call.status / 100, 0, 5))];
+  metrics.http_requests.with({route, wire::to_string(call.request.method), status_class}).increment();
+  metrics.http_duration.with(route).observe(ms / 1000);
+  metrics.http_bytes_in.increment(call.request.body.size());
+  if (!call.error_name.empty()) metrics.errors.with(call.error_name).increment();
+
+  const bool probe = call.route != nullptr && call.route->tier == Tier::t1 && call.status == 200;
+  const auto level = probe ? base::LogLevel::debug : base::LogLevel::info;
+  if (!state.options.log_requests || !state.parts.log.enabled(level)) return;
+  state.parts.log.log(level, "request",
+                      {{"request_id", std::string_view(call.context.request_id)},
+                       {"app_id", std::string_view(call.context.tenant.app_id)},
+                       {"method", wire::to_string(call.request.method)},
+                       {"route", route},
+                       {"status", static_cast<int64_t>(call.status)},
+                       {"error", std::string_view(call.error_name)},
+                       {"ms", ms},
+                       {"bytes_in", static_cast<int64_t>(call.request.body.size())},
+                       {"remote", call.request.remote_address}});
+}
+
+}  // namespace tessera::api

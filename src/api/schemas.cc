@@ -1,0 +1,462 @@
+#include <array>
+
+#include "api/schema.h"
+
+namespace tessera::api {
+namespace {
+
+using enum FieldType;
+
+constexpr double kNoMin = std::numeric_limits<double>::lowest();
+constexpr double kNoMax = std::numeric_limits<double>::max();
+
+constexpr Field text_field(std::string_view name, std::string_view help, double max_bytes = kNoMax) {
+  return {.name = name, .type = text, .help = help, .max = max_bytes};
+}
+constexpr Field integer_field(std::string_view name, std::string_view help, double min = kNoMin, double max = kNoMax) {
+  return {.name = name, .type = integer, .help = help, .min = min, .max = max};
+}
+constexpr Field number_field(std::string_view name, std::string_view help, double min = kNoMin, double max = kNoMax) {
+  return {.name = name, .type = number, .help = help, .min = min, .max = max};
+}
+constexpr Field boolean_field(std::string_view name, std::string_view help) {
+  return {.name = name, .type = boolean, .help = help};
+}
+constexpr Field map_field(std::string_view name, std::string_view help) {
+  return {.name = name, .type = map, .help = help};
+}
+constexpr Field list_field(std::string_view name, const Schema* items, std::string_view help) {
+  return {.name = name, .type = array, .help = help, .items = items};
+}
+constexpr Field object_field(std::string_view name, const Schema* items, std::string_view help) {
+  return {.name = name, .type = object, .help = help, .items = items};
+}
+constexpr Field choice_field(std::string_view name, std::string_view allowed, std::string_view help) {
+  return {.name = name, .type = text, .help = help, .allowed = allowed};
+}
+constexpr Field required(Field field) {
+  field.required = true;
+  return field;
+}
+constexpr Field nullable(Field field) {
+  field.nullable = true;
+  return field;
+}
+
+/// Elements of an array that may be anything.
+constexpr Schema kAnything{.name = "", .fields = {}, .open = true};
+
+// --- Requests of the native routes ---
+
+constexpr Field kIngestRequestFields[] = {
+    text_field("text", "The document itself; this or url"),
+    text_field("url", "Where to fetch it (http or https); redirects and private addresses are refused", 4096),
+    text_field("title", "Wins over the title found in the document", 1024),
+    text_field("document_id", "Your id: the same id again is an update; made from the source, or new, when absent",
+               256),
+    text_field("collection", "Made with default settings when it does not exist; default \"default\"", 128),
+    text_field("content_type", "text/markdown, text/html, text/plain, text/csv, application/json, ...", 256),
+    map_field("metadata", "Free names and values, for filters"),
+};
+constexpr Schema kIngestRequest{"IngestRequest", kIngestRequestFields};
+
+constexpr Field kDirectoryRequestFields[] = {
+    required(text_field("path", "A directory inside one of ingest.roots", 4096)),
+    text_field("collection", "Where its documents go; default \"default\"", 128),
+    boolean_field("watch", "Keep following changes until the task is cancelled"),
+};
+constexpr Schema kDirectoryRequest{"DirectoryRequest", kDirectoryRequestFields};
+
+constexpr Field kScanRequestFields[] = {
+    text_field("path", "A directory inside one of ingest.roots; default: the first of them", 4096),
+    text_field("collection", "The collection that follows it; default \"default\"", 128),
+};
+constexpr Schema kScanRequest{"ScanRequest", kScanRequestFields};
+
+constexpr Field kReindexRequestFields[] = {
+    text_field("collection", "One collection; default: all of them", 128),
+};
+constexpr Schema kReindexRequest{"ReindexRequest", kReindexRequestFields};
+
+constexpr Field kCollectionRequestFields[] = {
+    required(text_field("name", "Letters, digits, '-', '_' and '.'", 128)),
+    integer_field("chunk_size", "Tokens of a chunk, at most", 16, 8192),
+    integer_field("chunk_overlap", "Tokens shared by neighbouring chunks", 0, 4096),
+    text_field("embedding_model", "A model of this server; default: the configured one", 256),
+    boolean_field("stemming", "Match English words by their stems in lexical search"),
+    map_field("metadata_schema", "Kept with the collection; describes its metadata for clients"),
+};
+constexpr Schema kCollectionRequest{"CollectionRequest", kCollectionRequestFields};
+
+constexpr Field kSearchRequestFields[] = {
+    required(Field{.name = "query", .type = text, .help = "What to look for", .min = 1, .max = 1048576}),
+    integer_field("top_k", "Most results", 0, 10000),
+    text_field("collection", "Default \"default\"", 128),
+    choice_field("mode", "hybrid|dense|lexical", "Which engines answer"),
+    map_field("filter", "Conditions on metadata: {\"field\": value}, $in, $gt, $and, $or, $not, ..."),
+    number_field("min_score", "Leave out results below this score"),
+};
+constexpr Schema kSearchRequest{"SearchRequest", kSearchRequestFields};
+
+constexpr Field kChatConfigFields[] = {
+    integer_field("top_k", "Passages to retrieve", 1, 100),
+    number_field("temperature", "0 to 2", 0, 2),
+    integer_field("max_tokens", "Longest answer", 1, 1000000),
+    Field{.name = "use_rag", .type = any, .help = "auto, true or false: look into the documents"},
+    Field{.name = "use_web_search",
+          .type = any,
+          .help = "auto, true or false; this server has no web search yet: true is refused"},
+    Field{.name = "use_memory",
+          .type = any,
+          .help = "auto, true or false; this server has no memory yet: true is refused"},
+    integer_field("max_history_messages", "Earlier messages the model sees", 0, 1000),
+    integer_field("deadline_ms", "Time for the whole answer", 1, 3600000),
+};
+constexpr Schema kChatConfig{"ChatConfig", kChatConfigFields};
+
+constexpr Field kChatRequestFields[] = {
+    required(text_field("message", "What the person says")),
+    text_field("session_id", "Goes on with a session, or begins one under your id", 256),
+    text_field("user_id", "The person", 256),
+    text_field("collection", "The documents to answer from; default \"default\"", 128),
+    text_field("model", "A model of GET /v1/models; default: the configured one", 256),
+    boolean_field("stream", "Answer as server-sent events"),
+    object_field("config", &kChatConfig, "How to answer"),
+};
+constexpr Schema kChatRequest{"ChatRequest", kChatRequestFields};
+
+constexpr Field kAskRequestFields[] = {
+    text_field("question", "What to ask; this or prompt"),
+    text_field("prompt", "Another name for question"),
+    text_field("collection", "Default \"default\"", 128),
+    text_field("model", "A model of GET /v1/models", 256),
+    text_field("model_name", "Another name for model", 256),
+    integer_field("max_tokens", "Longest answer", 1, 1000000),
+    integer_field("top_k", "Passages to retrieve", 1, 100),
+    boolean_field("prefer_fast", "Answer with the built-in extractive model"),
+    text_field("user_id", "The person", 256),
+};
+constexpr Schema kAskRequest{"AskRequest", kAskRequestFields};
+
+constexpr Field kSessionRequestFields[] = {
+    text_field("session_id", "Your id", 256),
+    text_field("user_id", "The person", 256),
+    text_field("title", "Shown in lists", 1024),
+};
+constexpr Schema kSessionRequest{"SessionRequest", kSessionRequestFields};
+
+// --- Requests in OpenAI's dialect: unknown fields go to the provider untouched ---
+
+constexpr Field kExtensionFields[] = {
+    text_field("collection", "Answer from these documents", 128),
+    text_field("session_id", "Keep the conversation under this id", 256),
+    boolean_field("use_rag", "Look into the documents"),
+    boolean_field("use_memory", "This server has no memory yet: true is refused"),
+    integer_field("top_k", "Passages to retrieve", 1, 100),
+};
+constexpr Schema kExtension{"TesseraExtension", kExtensionFields};
+
+constexpr Field kCompletionRequestFields[] = {
+    required(list_field("messages", &kAnything, "The conversation")),
+    text_field("model", "A model of GET /v1/models", 256),
+    boolean_field("stream", "Answer as server-sent events"),
+    map_field("stream_options", "include_usage"),
+    number_field("temperature", "0 to 2", 0, 2),
+    integer_field("max_tokens", "Longest answer", 1, 1000000),
+    integer_field("max_completion_tokens", "Longest answer", 1, 1000000),
+    text_field("user", "The person", 256),
+    object_field("tessera", &kExtension, "Knowledge for this request"),
+};
+constexpr Schema kChatCompletionRequest{"ChatCompletionRequest", kCompletionRequestFields, true};
+
+constexpr Field kEmbeddingRequestFields[] = {
+    required(Field{.name = "input", .type = any, .help = "A text or a list of texts"}),
+    text_field("model", "An embedding model of this server", 256),
+    choice_field("encoding_format", "float|base64", "How vectors are written"),
+    integer_field("dimensions", "Length of the vectors; the first ones are kept", 1, 8192),
+    text_field("user", "The person", 256),
+};
+constexpr Schema kEmbeddingRequest{"EmbeddingRequest", kEmbeddingRequestFields, true};
+
+// --- Answers ---
+
+constexpr Field kIngestResponseFields[] = {
+    required(text_field("document_id", "The document")),
+    required(choice_field("status", "indexed|unchanged", "unchanged: the same content was there")),
+    required(integer_field("chunks", "Its chunks")),
+    required(integer_field("version", "Grows with every change")),
+};
+constexpr Schema kIngestResponse{"IngestResponse", kIngestResponseFields};
+
+constexpr Field kTaskAcceptedFields[] = {required(text_field("task_id", "Ask /api/tasks/{task_id} for progress"))};
+constexpr Schema kTaskAccepted{"TaskAccepted", kTaskAcceptedFields};
+
+constexpr Field kScanReportFields[] = {
+    required(text_field("path", "The directory")),
+    required(integer_field("files", "Files that are documents")),
+    required(integer_field("new", "Files that are not in the collection")),
+    required(integer_field("modified", "Files that changed since they were taken in")),
+    required(integer_field("deleted", "Documents whose file is gone")),
+    required(integer_field("unchanged", "Files that are as they were")),
+    required(list_field("new_paths", nullptr, "The first of them")),
+    required(list_field("modified_paths", nullptr, "The first of them")),
+    required(list_field("deleted_paths", nullptr, "The first of them")),
+    required(boolean_field("truncated", "Whether a bound cut the walk short")),
+};
+constexpr Schema kScanReport{"ScanReport", kScanReportFields};
+
+constexpr Field kTaskFailureFields[] = {
+    required(text_field("item", "The file or line")),
+    required(text_field("code", "The error's name")),
+    required(text_field("message", "What was wrong with it")),
+};
+constexpr Schema kTaskFailure{"TaskFailure", kTaskFailureFields};
+
+constexpr Field kTaskStateFields[] = {
+    required(text_field("task_id", "The task")),
+    required(choice_field("kind", "ingest_directory|scan_vault|reindex", "What it does")),
+    required(choice_field("state", "running|watching|done|failed|cancelled|interrupted", "Where it stands")),
+    required(text_field("collection", "The collection it works on")),
+    required(text_field("path", "The directory")),
+    required(boolean_field("watch", "Whether it follows changes")),
+    required(number_field("progress", "0 to 1")),
+    required(integer_field("total", "Documents to look at; 0 while unknown")),
+    required(integer_field("done", "Documents looked at")),
+    required(integer_field("added", "New documents")),
+    required(integer_field("updated", "Changed documents")),
+    required(integer_field("unchanged", "Documents left as they were")),
+    required(integer_field("deleted", "Documents whose file is gone")),
+    required(integer_field("failed", "Documents that could not be taken in")),
+    required(list_field("failures", &kTaskFailure, "The first 100 of them")),
+    required(nullable(text_field("error", "Why the task as a whole failed"))),
+    required(text_field("created_at", "RFC 3339")),
+    required(text_field("updated_at", "RFC 3339")),
+};
+constexpr Schema kTaskState{"TaskState", kTaskStateFields};
+
+constexpr Field cursor_field() {
+  return required(nullable(text_field("next_cursor", "Ask for the next page with it")));
+}
+
+constexpr Field kTaskListFields[] = {required(list_field("items", &kTaskState, "Tasks")), cursor_field()};
+constexpr Schema kTaskList{"TaskList", kTaskListFields};
+
+constexpr Field kDocumentHeadFields[] = {
+    required(text_field("document_id", "The document")),
+    required(text_field("collection", "Where it is")),
+    required(text_field("title", "Its title")),
+    required(text_field("content_type", "What it was read as")),
+    required(text_field("source", "Path or URL it came from")),
+    required(map_field("metadata", "Names and values")),
+    required(integer_field("version", "Grows with every change")),
+    required(integer_field("chunks", "Its chunks")),
+    required(integer_field("bytes", "Length of its text")),
+    required(text_field("created_at", "RFC 3339")),
+    required(text_field("updated_at", "RFC 3339")),
+};
+constexpr Schema kDocumentHead{"Document", kDocumentHeadFields};
+
+constexpr Field kDocumentListFields[] = {required(list_field("items", &kDocumentHead, "Documents")), cursor_field()};
+constexpr Schema kDocumentList{"DocumentList", kDocumentListFields};
+
+constexpr Field kChunkFields[] = {
+    required(text_field("chunk_id", "The chunk")),
+    required(integer_field("start", "First byte in the document's text")),
+    required(integer_field("end", "Byte after the last")),
+    required(integer_field("tokens", "Its length in tokens")),
+    required(text_field("heading", "The headings above it")),
+};
+constexpr Schema kChunk{"Chunk", kChunkFields};
+
+constexpr Field kDocumentDetailFields[] = {
+    required(object_field("document", &kDocumentHead, "The document")),
+    required(text_field("text", "Its text, as stored and cited")),
+    required(list_field("chunks", &kChunk, "Its chunks, in order")),
+};
+constexpr Schema kDocumentDetail{"DocumentDetail", kDocumentDetailFields};
+
+constexpr Field kDeletedFields[] = {required(boolean_field("deleted", "true"))};
+constexpr Schema kDeleted{"Deleted", kDeletedFields};
+
+constexpr Field kErasedFields[] = {required(integer_field("sessions", "Sessions that were erased"))};
+constexpr Schema kErased{"Erased", kErasedFields};
+
+constexpr Field kCollectionFields[] = {
+    required(text_field("name", "The collection")),
+    required(integer_field("chunk_size", "Tokens of a chunk, at most")),
+    required(integer_field("chunk_overlap", "Tokens shared by neighbouring chunks")),
+    required(text_field("embedding_model", "Its embedding model")),
+    required(boolean_field("stemming", "Whether lexical search matches stems")),
+    required(nullable(map_field("metadata_schema", "As given"))),
+    required(integer_field("documents", "Its documents")),
+    required(integer_field("chunks", "Their chunks")),
+    required(text_field("created_at", "RFC 3339")),
+};
+constexpr Schema kCollectionDetail{"CollectionDetail", kCollectionFields};
+constexpr Field kCollectionListFields[] = {required(list_field("items", &kCollectionDetail, "Collections")),
+                                           cursor_field()};
+constexpr Schema kCollectionList{"CollectionList", kCollectionListFields};
+
+constexpr Field kSearchHitFields[] = {
+    required(text_field("document_id", "The document")),
+    required(text_field("chunk_id", "The chunk")),
+    required(text_field("title", "The document's title")),
+    required(text_field("heading", "The headings above the chunk")),
+    required(text_field("text", "The chunk's text: bytes start to end of the document's")),
+    required(number_field("score", "Higher is better; the scale belongs to the mode")),
+    required(integer_field("start", "First byte in the document's text")),
+    required(integer_field("end", "Byte after the last")),
+    required(map_field("metadata", "The document's")),
+};
+constexpr Schema kSearchHit{"SearchHit", kSearchHitFields};
+constexpr Field kSearchResponseFields[] = {
+    required(list_field("results", &kSearchHit, "Best first; exactly min(top_k, matches)")),
+    required(number_field("took_ms", "The server's own time")),
+    required(list_field("degraded", nullptr, "Engines that had to be left out")),
+};
+constexpr Schema kSearchResponse{"SearchResponse", kSearchResponseFields};
+
+constexpr Field kIndexStatsFields[] = {
+    required(integer_field("collections", "Collections")),
+    required(integer_field("documents", "Documents stored")),
+    required(integer_field("chunks", "Chunks stored")),
+    required(integer_field("indexed_documents", "Documents that search sees")),
+    required(integer_field("indexed_chunks", "Chunks that search sees")),
+    required(integer_field("terms", "Distinct terms of the lexical index")),
+    required(integer_field("dimensions", "Length of the vectors")),
+    required(integer_field("memory_bytes", "Memory of the indexes")),
+    required(text_field("state", "State of the index feed")),
+    required(integer_field("lag", "Committed changes that search does not see yet")),
+};
+constexpr Schema kIndexStats{"IndexStats", kIndexStatsFields};
+
+constexpr Field kSourceFields[] = {
+    required(integer_field("n", "The number in the answer's markers")),
+    required(text_field("document_id", "The document")),
+    required(text_field("chunk_id", "The chunk")),
+    required(text_field("title", "The document's title")),
+    required(text_field("snippet", "Bytes start to end of the document's text")),
+    required(integer_field("start", "First byte in the document's text")),
+    required(integer_field("end", "Byte after the last")),
+    required(number_field("score", "Of the retrieval")),
+    required(boolean_field("cited", "Whether the answer cites it")),
+};
+constexpr Schema kSource{"Source", kSourceFields};
+
+constexpr Field kUsageFields[] = {
+    required(integer_field("prompt_tokens", "Tokens sent to the model")),
+    required(integer_field("completion_tokens", "Tokens of the answer")),
+    required(number_field("cost_usd", "What it cost")),
+};
+constexpr Schema kUsage{"Usage", kUsageFields};
+
+constexpr Field kCacheNoteFields[] = {
+    required(boolean_field("hit", "Whether the answer came from a cache")),
+    required(nullable(text_field("level", "Which one"))),
+};
+constexpr Schema kCacheNote{"CacheNote", kCacheNoteFields};
+
+constexpr Field kChatResponseFields[] = {
+    required(text_field("session_id", "The session")),
+    required(text_field("message_id", "The answer")),
+    required(text_field("answer", "With markers [n] for its sources")),
+    required(list_field("sources", &kSource, "What the answer rests on")),
+    required(text_field("model", "Who answered")),
+    required(text_field("finish_reason", "stop, length, ...")),
+    required(object_field("usage", &kUsage, "Tokens and cost")),
+    required(object_field("cache", &kCacheNote, "Whether a cache answered")),
+    required(map_field("timings", "Milliseconds by stage")),
+    required(list_field("degraded", nullptr, "Optional parts that were left out")),
+};
+constexpr Schema kChatResponse{"ChatResponse", kChatResponseFields};
+
+constexpr Field kAskResponseFields[] = {
+    required(text_field("answer", "With markers [n] for its sources")),
+    required(list_field("sources", &kSource, "What the answer rests on")),
+    required(text_field("model_used", "Who answered")),
+    required(boolean_field("context_used", "Whether documents were used")),
+    required(number_field("processing_time", "Seconds")),
+};
+constexpr Schema kAskResponse{"AskResponse", kAskResponseFields};
+
+constexpr Field kSessionFields[] = {
+    required(text_field("session_id", "The session")),
+    required(nullable(text_field("user_id", "The person"))),
+    required(text_field("title", "The first words of the first message")),
+    required(integer_field("messages", "Its messages")),
+    required(text_field("created_at", "RFC 3339")),
+    required(text_field("last_active", "RFC 3339")),
+};
+constexpr Schema kSessionDetail{"SessionDetail", kSessionFields};
+constexpr Field kSessionListFields[] = {required(list_field("items", &kSessionDetail, "Sessions")), cursor_field()};
+constexpr Schema kSessionList{"SessionList", kSessionListFields};
+
+constexpr Field kMessageFields[] = {
+    required(text_field("message_id", "The message")),
+    required(choice_field("role", "system|user|assistant|tool", "Who said it")),
+    required(text_field("content", "What was said")),
+    required(nullable(text_field("model", "Who answered"))),
+    required(choice_field("state", "complete|cancelled|failed", "Whether it is whole")),
+    required(list_field("sources", &kSource, "What the answer rests on")),
+    required(text_field("created_at", "RFC 3339")),
+};
+constexpr Schema kMessage{"Message", kMessageFields};
+constexpr Field kMessageListFields[] = {required(list_field("items", &kMessage, "Messages")), cursor_field()};
+constexpr Schema kMessageList{"MessageList", kMessageListFields};
+
+constexpr Field kHealthFields[] = {
+    required(choice_field("status", "ok|starting|degraded|unavailable", "How the server is")),
+    required(text_field("version", "Which server")),
+};
+constexpr Schema kHealth{"Health", kHealthFields};
+
+constexpr const Schema* kSchemas[] = {
+    &kIngestRequest,
+    &kDirectoryRequest,
+    &kScanRequest,
+    &kReindexRequest,
+    &kCollectionRequest,
+    &kSearchRequest,
+    &kChatConfig,
+    &kChatRequest,
+    &kAskRequest,
+    &kSessionRequest,
+    &kExtension,
+    &kChatCompletionRequest,
+    &kEmbeddingRequest,
+    &kIngestResponse,
+    &kTaskAccepted,
+    &kScanReport,
+    &kTaskFailure,
+    &kTaskState,
+    &kTaskList,
+    &kDocumentHead,
+    &kDocumentList,
+    &kChunk,
+    &kDocumentDetail,
+    &kDeleted,
+    &kErased,
+    &kCollectionDetail,
+    &kCollectionList,
+    &kSearchHit,
+    &kSearchResponse,
+    &kIndexStats,
+    &kSource,
+    &kUsage,
+    &kCacheNote,
+    &kChatResponse,
+    &kAskResponse,
+    &kSessionDetail,
+    &kSessionList,
+    &kMessage,
+    &kMessageList,
+    &kHealth,
+};
+
+}  // namespace
+
+std::span<const Schema* const> all_schemas() {
+  return kSchemas;
+}
+
+}  // namespace tessera::api
