@@ -40,8 +40,9 @@ class SseParser {
   [[nodiscard]] std::optional<uint64_t> retry_ms() const { return retry_ms_; }
 
  private:
-  void line(std::string_view text, std::vector<SseEvent>& out);
-  base::Result<void> keep(std::string_view piece);
+  base::Result<void> line(std::string_view text, std::vector<SseEvent>& out);
+  void field(std::string_view name, std::string_view value);
+  base::Result<void> refuse();
 
   size_t event_bytes_max_;
   std::string line_;  ///< the unfinished line
@@ -50,9 +51,9 @@ class SseParser {
   std::string last_id_;
   std::optional<uint64_t> retry_ms_;
   bool has_data_ = false;
-  bool after_cr_ = false;
+  bool after_cr_ = false;  ///< a line feed now belongs to the line before
+  bool first_line_ = true;
   bool failed_ = false;
-  uint8_t bom_ = 0;  ///< bytes of the byte order mark seen; 4: no longer looked for
 };
 
 }  // namespace tessera::wire

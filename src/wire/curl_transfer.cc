@@ -1,0 +1,314 @@
+#include <curl/curl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "async/channel.h"
+#include "wire/address_policy.h"
+#include "wire/curl_engine.h"
+
+namespace tessera::wire {
+
+using base::Code;
+using base::Error;
+using base::Result;
+
+namespace {
+
+constexpr size_t kHeaderBytesMax = 128 * 1024;
+
+size_t header_callback(char* bytes, size_t size, size_t count, void* transfer) {
+  return static_cast<CurlTransfer*>(transfer)->on_header({bytes, size * count});
+}
+
+size_t body_callback(char* bytes, size_t size, size_t count, void* transfer) {
+  return static_cast<CurlTransfer*>(transfer)->on_body({bytes, size * count});
+}
+
+curl_socket_t open_socket_callback(void* transfer, curlsocktype /*purpose*/, curl_sockaddr* address) {
+  return static_cast<CurlTransfer*>(transfer)->open_socket(address);
+}
+
+bool one_line(std::string_view text) {
+  return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
+}
+
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+template <class Headers>
+auto* find_header(Headers& headers, std::string_view name) {
+  const auto found = std::ranges::find_if(headers, [&](const Header& each) { return equal_nocase(each.name, name); });
+  return found == headers.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+CurlTransfer::CurlTransfer(std::shared_ptr<CurlEngine> engine, ClientRequest request)
+    : engine_(std::move(engine)), request_(std::move(request)), easy_(engine_->take_handle()) {}
+
+CurlTransfer::~CurlTransfer() {
+  detach();
+  if (easy_ != nullptr) engine_->give_handle(easy_);
+  curl_slist_free_all(static_cast<curl_slist*>(header_list_));
+}
+
+void CurlTransfer::detach() {
+  if (!attached_) return;
+  attached_ = false;
+  engine_->remove(*this);
+}
+
+Result<void> CurlTransfer::prepare_headers() {
+  auto* list = static_cast<curl_slist*>(nullptr);
+  const auto append = [&](const std::string& line) {
+    if (auto* longer = curl_slist_append(list, line.c_str())) list = longer;
+  };
+  for (const auto& header : request_.headers) {
+    if (header.name.empty() || !one_line(header.name) || !one_line(header.value)) {
+      curl_slist_free_all(list);
+      return base::fail(Code::invalid, "BAD_HEADER", "a header of the outgoing request holds a line end");
+    }
+    // A semicolon is curl's way to say "empty value".
+    append(header.value.empty() ? header.name + ";" : header.name + ": " + header.value);
+  }
+  // Things curl adds of its own accord and servers stumble over.
+  append("Expect:");
+  if (find_header(request_.headers, "content-type") == nullptr) append("Content-Type:");
+  header_list_ = list;
+  curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, list);
+  return {};
+}
+
+void CurlTransfer::prepare_method() {
+  const bool has_body = !request_.body.empty() || request_.method == "POST";
+  if (has_body) {
+    curl_easy_setopt(easy_, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
+    curl_easy_setopt(easy_, CURLOPT_POSTFIELDS, request_.body.data());
+    if (request_.method != "POST") curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+  } else if (request_.method == "HEAD") {
+    curl_easy_setopt(easy_, CURLOPT_NOBODY, 1L);
+  } else if (request_.method != "GET") {
+    curl_easy_setopt(easy_, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+  }
+}
+
+Result<void> CurlTransfer::prepare() {
+  if (easy_ == nullptr) return base::fail(Code::internal, "INTERNAL", "an internal error occurred", "no curl handle");
+  const bool sane =
+      std::ranges::all_of(request_.url, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7f; });
+  const bool token =
+      !request_.method.empty() && std::ranges::all_of(request_.method, [](char c) { return c >= 'A' && c <= 'Z'; });
+  if (!sane || !token) return base::fail(Code::invalid, "BAD_URL", "the URL is malformed");
+
+  curl_easy_setopt(easy_, CURLOPT_PRIVATE, this);
+  curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy_, CURLOPT_URL, request_.url.c_str());
+  curl_easy_setopt(easy_, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy_, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy_, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy_, CURLOPT_USERAGENT, engine_->options().user_agent.c_str());
+  curl_easy_setopt(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  curl_easy_setopt(easy_, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(std::max<int64_t>(1, request_.connect_timeout.count())));
+  curl_easy_setopt(easy_, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<int64_t>(1, request_.total_timeout.count())));
+  curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl_easy_setopt(easy_, CURLOPT_SSL_VERIFYHOST, 2L);
+  if (!engine_->options().ca_file.empty()) curl_easy_setopt(easy_, CURLOPT_CAINFO, engine_->options().ca_file.c_str());
+  curl_easy_setopt(easy_, CURLOPT_HEADERFUNCTION, &header_callback);
+  curl_easy_setopt(easy_, CURLOPT_HEADERDATA, this);
+  curl_easy_setopt(easy_, CURLOPT_WRITEFUNCTION, &body_callback);
+  curl_easy_setopt(easy_, CURLOPT_WRITEDATA, this);
+  if (request_.addresses == AddressPolicy::public_only) {
+    curl_easy_setopt(easy_, CURLOPT_PROXY, "");  // a proxy would connect in our place, unjudged
+    curl_easy_setopt(easy_, CURLOPT_OPENSOCKETFUNCTION, &open_socket_callback);
+    curl_easy_setopt(easy_, CURLOPT_OPENSOCKETDATA, this);
+  }
+  prepare_method();
+  return prepare_headers();
+}
+
+int CurlTransfer::open_socket(const void* opaque) {
+  const auto& address = *static_cast<const curl_sockaddr*>(opaque);
+  if (!is_public_address(address.addr)) {
+    address_refused_ = true;
+    return CURL_SOCKET_BAD;
+  }
+  return ::socket(address.family, address.socktype | SOCK_CLOEXEC, address.protocol);
+}
+
+void CurlTransfer::reset_response() {
+  status_ = 0;
+  headers_.clear();
+  header_bytes_ = 0;
+}
+
+size_t CurlTransfer::on_header(std::string_view line) {
+  const size_t taken = line.size();
+  if (head_done_) return taken;  // trailers
+  header_bytes_ += line.size();
+  if (header_bytes_ > kHeaderBytesMax) return 0;
+  while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
+  if (line.starts_with("HTTP/") && headers_.empty()) {
+    long status = 0;
+    curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
+    status_ = static_cast<int>(status);
+  } else if (!line.empty()) {
+    const size_t colon = line.find(':');
+    if (colon != std::string_view::npos) {
+      std::string_view value = line.substr(colon + 1);
+      while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+      headers_.push_back({.name = std::string(line.substr(0, colon)), .value = std::string(value)});
+    }
+  } else if (status_ >= 200) {
+    head_done_ = true;
+    notify();
+  } else {
+    reset_response();  // an interim answer
+  }
+  return taken;
+}
+
+size_t CurlTransfer::on_body(std::string_view bytes) {
+  if (buffer_.size() >= engine_->options().stream_buffer_bytes) {
+    paused_ = true;
+    return CURL_WRITEFUNC_PAUSE;
+  }
+  received_ += bytes.size();
+  if (received_ > request_.body_bytes_max) {
+    too_large_ = true;
+    return 0;
+  }
+  buffer_.append(bytes);
+  notify();
+  return bytes.size();
+}
+
+void CurlTransfer::notify() {
+  if (!waiter_) return;
+  waiter_->wake();
+  waiter_.reset();
+}
+
+void CurlTransfer::ended(int result) {
+  detach();
+  const bool lost = result == CURLE_GOT_NOTHING || result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR;
+  if (lost && status_ == 0 && !retried_) {
+    long connects = 1;
+    curl_easy_getinfo(easy_, CURLINFO_NUM_CONNECTS, &connects);
+    if (connects == 0) {
+      // The pooled connection had died unnoticed; the peer saw nothing of this request, or gave no sign of it.
+      retried_ = true;
+      reset_response();
+      curl_easy_setopt(easy_, CURLOPT_FRESH_CONNECT, 1L);
+      attached_ = true;
+      engine_->add(*this);
+      return;
+    }
+  }
+  if (result != CURLE_OK && !error_) error_ = error_of(result);
+  done_ = true;
+  notify();
+}
+
+Error CurlTransfer::error_of(int result) {
+  std::string detail = curl_easy_strerror(static_cast<CURLcode>(result));
+  if (too_large_)
+    return base::make_error(Code::too_large, "RESPONSE_TOO_LARGE", "the other server's answer is larger than allowed",
+                            detail);
+  switch (result) {
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      return base::make_error(Code::invalid, "BAD_URL", "the URL is malformed or not http or https", detail);
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+      if (address_refused_) {
+        return base::make_error(Code::forbidden, "PRIVATE_ADDRESS",
+                                "the URL leads to an address that is not public; use a public one");
+      }
+      return base::make_error(Code::unavailable, "CONNECT_FAILED", "the other server could not be reached", detail);
+    case CURLE_OPERATION_TIMEDOUT: {
+      curl_off_t connected = 0;
+      curl_easy_getinfo(easy_, CURLINFO_PRETRANSFER_TIME_T, &connected);
+      if (connected == 0)
+        return base::make_error(Code::unavailable, "CONNECT_FAILED", "the other server could not be reached in time",
+                                detail);
+      return base::make_error(Code::deadline, "UPSTREAM_TIMEOUT", "the other server did not answer in time", detail);
+    }
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+      return base::make_error(Code::upstream, "TLS_FAILED", "the other server could not prove who it is", detail);
+    default:
+      break;
+  }
+  if (head_done_)
+    return base::make_error(Code::upstream, "RESPONSE_CUT", "the other server broke off its answer", detail);
+  if (result == CURLE_GOT_NOTHING || result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR) {
+    return base::make_error(Code::unavailable, "CONNECTION_LOST",
+                            "the other server closed the connection without an answer", detail);
+  }
+  return base::make_error(Code::upstream, "BAD_RESPONSE", "the other server's answer could not be understood", detail);
+}
+
+void CurlTransfer::abort(Error error) {
+  detach();
+  done_ = true;
+  if (!error_) error_ = std::move(error);
+}
+
+async::Task<void> CurlTransfer::wait(base::SteadyTime deadline) {
+  const async::Waiter waiter = waiter_.emplace();
+  const auto why = co_await waiter.wait({.deadline = deadline, .token = request_.cancel});
+  waiter_.reset();
+  if (why == async::Wake::cancelled) abort(async::wait_error(why));
+  if (why == async::Wake::deadline) {
+    abort(base::make_error(Code::deadline, "UPSTREAM_TIMEOUT", "the other server did not answer in time"));
+  }
+}
+
+Result<void> CurlTransfer::check_redirect() const {
+  if (!is_redirect(status_) || find_header(headers_, "location") == nullptr) return {};
+  if (request_.addresses == AddressPolicy::public_only) {
+    return base::fail(Code::forbidden, "REDIRECT_REFUSED",
+                      "the URL redirects elsewhere, which is not followed; give the final URL");
+  }
+  return base::fail(Code::upstream, "UPSTREAM_REDIRECT", "the other server redirects elsewhere, which is not followed");
+}
+
+async::Task<Result<void>> CurlTransfer::start() {
+  if (request_.cancel.cancelled()) co_return std::unexpected(async::wait_error(async::Wake::cancelled));
+  TESSERA_CO_CHECK(prepare());
+  const auto deadline = base::SystemClock().now() + request_.first_byte_timeout;
+  attached_ = true;
+  engine_->add(*this);
+  while (!head_done_ && !done_) co_await wait(deadline);
+  if (!head_done_ || too_large_) co_return std::unexpected(error_.value_or(Error{}));
+  if (error_ && error_->code == Code::cancelled) co_return std::unexpected(*error_);
+  co_return check_redirect();
+}
+
+async::Task<Result<std::optional<std::string>>> CurlTransfer::next() {
+  if (!done_ && request_.cancel.cancelled()) abort(async::wait_error(async::Wake::cancelled));
+  while (true) {
+    if (!buffer_.empty() && !(error_ && error_->code == Code::cancelled)) {
+      std::optional<std::string> piece(std::move(buffer_));
+      buffer_.clear();
+      if (std::exchange(paused_, false) && attached_) engine_->resume(*this);
+      co_return piece;
+    }
+    if (error_) co_return std::unexpected(*error_);
+    if (done_) co_return std::optional<std::string>{};
+    co_await wait(base::SystemClock().now() + request_.idle_timeout);
+  }
+}
+
+}  // namespace tessera::wire
