@@ -12,9 +12,9 @@ namespace tessera::parse {
 struct MarkupToken {
   enum class Kind { text, open, close };
   Kind kind = Kind::text;
-  std::string_view name;
-  std::string_view attributes;
-  std::string_view text;  ///< raw, entities not decoded (see append_decoded)
+  std::string_view name = {};
+  std::string_view attributes = {};
+  std::string_view text = {};  ///< raw, entities not decoded (see append_decoded)
   bool self_closing = false;
   bool literal = false;  ///< text of a CDATA section or a script: holds no entities
 };

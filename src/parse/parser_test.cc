@@ -8,6 +8,8 @@
 namespace tessera::parse {
 namespace {
 
+using std::string_literals::operator""s;
+
 using testing::HasSubstr;
 
 TEST(Parser, TheContentTypeDecides) {
@@ -60,7 +62,6 @@ TEST(Parser, BinaryIsNotText) {
 }
 
 TEST(Parser, PlainTextIsDecoded) {
-  using namespace std::string_literals;
   EXPECT_EQ(parse_well("a\0b\r\nc\rd\xC3\xA9\n\n"s, "text/plain").text, "ab\nc\ndé");
   EXPECT_EQ(parse_well("\xFF\xFEh\0i\0\x3D\xD8\x00\xDE"s, "text/plain").text, "hi\U0001F600");
   EXPECT_EQ(parse_well("\xFE\xFF\0h\0i\xD8\0\0x"s, "text/plain").text, "hi\uFFFDx");
@@ -71,7 +72,6 @@ TEST(Parser, PlainTextIsDecoded) {
 }
 
 TEST(Parser, EmptyIsRefused) {
-  using namespace std::string_literals;
   for (const std::string& bytes : {""s, " \n\t\r\n"s, "\0\0"s, "\xEF\xBB\xBF"s}) {
     for (const std::string& type :
          std::vector<std::string>{"text/plain", "text/markdown", "text/html", "text/csv", "application/json", ""}) {
