@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <sqlite3.h>
 
+#include <cerrno>
+
 #include "base/assert.h"
 
 namespace tessera::store {
@@ -12,6 +14,14 @@ using base::Code;
 using base::make_error;
 
 constexpr int kBusyMs = 5000;
+
+// SQLite calls only ENOSPC "full"; quotas and limits of the file's size mean the same to us.
+bool out_of_space(sqlite3* handle, int code) {
+  if ((code & 0xFF) == SQLITE_FULL) return true;
+  if ((code & 0xFF) != SQLITE_IOERR) return false;
+  const int reason = sqlite3_system_errno(handle);
+  return reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
+}
 
 }  // namespace
 
@@ -45,12 +55,12 @@ base::Result<> Connection::execute(const char* sql) {
 
 base::Error Connection::error(int code) const {
   const std::string detail = fmt::format("{}: {} (SQLite {})", path_, sqlite3_errmsg(handle_), code);
+  if (out_of_space(handle_, code)) {
+    return make_error(Code::unavailable, "STORAGE_FULL",
+                      "The disk that holds the database is full; nothing was stored. Free some space, then try again.",
+                      detail);
+  }
   switch (code & 0xFF) {
-    case SQLITE_FULL:
-      return make_error(Code::unavailable, "STORAGE_FULL",
-                        "The disk that holds the database is full; nothing was stored. Free some space, then try "
-                        "again.",
-                        detail);
     case SQLITE_TOOBIG:
       return make_error(Code::too_large, "DOCUMENT_TOO_LARGE",
                         "This is larger than a record can be; send it in smaller parts.", detail);
