@@ -18,8 +18,8 @@ enum class Wake { ready, deadline, cancelled };
 
 /// The bounds of a wait. Default: no bound.
 struct WaitBounds {
-  std::optional<base::SteadyTime> deadline;
-  CancelToken token;
+  std::optional<base::SteadyTime> deadline = {};
+  CancelToken token = {};
 };
 
 /// One suspension of one coroutine: the brick the other primitives are made of. Copies share one state.

@@ -25,22 +25,22 @@ bool is_public_address(std::string_view address);
 
 struct ClientRequest {
   std::string method = "GET";
-  std::string url;  ///< http or https
-  std::vector<Header> headers;
-  std::string body;
+  std::string url = {};  ///< http or https
+  std::vector<Header> headers = {};
+  std::string body = {};
   base::Millis connect_timeout{5'000};
   base::Millis first_byte_timeout{60'000};  ///< from the start to the first byte of the response head
   base::Millis idle_timeout{60'000};        ///< between two pieces of the body while we want more
   base::Millis total_timeout{300'000};
   uint64_t body_bytes_max = 32ULL * 1024 * 1024;  ///< of the response; a stream counts too
   AddressPolicy addresses = AddressPolicy::any;
-  async::CancelToken cancel;
+  async::CancelToken cancel = {};
 };
 
 struct ClientResponse {
   int status = 0;
-  std::vector<Header> headers;
-  std::string body;
+  std::vector<Header> headers = {};
+  std::string body = {};
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
 };
 
@@ -62,7 +62,7 @@ struct HttpClientOptions {
   size_t connections_max = 256;             ///< kept and in use, per event loop
   size_t connections_per_host_max = 0;      ///< 0: no bound of its own
   size_t stream_buffer_bytes = 256 * 1024;  ///< a stream is paused beyond this
-  std::string ca_file;                      ///< empty: the system's
+  std::string ca_file = {};                      ///< empty: the system's
 };
 
 /// An HTTP/1.1 and HTTP/2 client (libcurl) that runs on the event loop of the caller: each io_context gets its own

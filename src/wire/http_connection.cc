@@ -89,7 +89,9 @@ async::Task<> HttpConnection::serve() {
 async::Task<bool> HttpConnection::read_head() {
   scanner_.reset();
   phase_ = Phase::idle;
-  arm(fresh_ ? server_.options.header_timeout : server_.options.keep_alive_timeout);
+  idle_since_ = server_.clock.now();
+  deadline_ = idle_since_ + (fresh_ ? server_.options.header_timeout : server_.options.keep_alive_timeout);
+  timed_out_ = false;
   while (true) {
     if (phase_ == Phase::idle) {
       // Line ends between requests are forgiven (RFC 9112, 2.2).
@@ -192,7 +194,7 @@ async::Task<bool> HttpConnection::grow_body(size_t used, uint64_t wanted) {
   if (!charge_body(size - used)) {
     co_return co_await refuse({503, "OVERLOADED", "too many large requests are being received; try again in a moment"});
   }
-  request_.body.resize_and_overwrite(size, [](char*, size_t count) { return count; });
+  request_.body.resize_and_overwrite(size, [size](char*, size_t) { return size; });
   co_return true;
 }
 

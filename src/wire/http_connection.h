@@ -71,7 +71,7 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   // For the ticker and for stopping, on the shard.
   void check_deadline(base::SteadyTime now);
   [[nodiscard]] bool idle() const { return phase_ == Phase::idle; }
-  [[nodiscard]] base::SteadyTime deadline() const { return deadline_; }
+  [[nodiscard]] base::SteadyTime idle_since() const { return idle_since_; }
   void close_socket();
   void hard_stop();
 
@@ -133,6 +133,7 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   std::optional<async::CancelSource> gone_;
 
   base::SteadyTime deadline_ = base::SteadyTime::max();
+  base::SteadyTime idle_since_{};
   Phase phase_ = Phase::idle;
   Stage stage_ = Stage::none;
   bool fresh_ = true;  ///< no request has come yet

@@ -12,7 +12,7 @@ namespace tessera::wire {
 
 /// What goes into a response head besides the handler's own headers.
 struct HeadFraming {
-  std::optional<uint64_t> length;  ///< Content-Length
+  std::optional<uint64_t> length = {};  ///< Content-Length
   bool chunked = false;
   bool close = false;
   bool keep_alive_word = false;  ///< HTTP/1.0 needs to be told

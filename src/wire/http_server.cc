@@ -61,7 +61,7 @@ struct ListeningShard {
     if (table.connections.size() < connections_max) return true;
     HttpConnection* oldest = nullptr;
     for (auto* connection : table.connections) {
-      if (connection->idle() && (oldest == nullptr || connection->deadline() < oldest->deadline())) oldest = connection;
+      if (connection->idle() && (oldest == nullptr || connection->idle_since() < oldest->idle_since())) oldest = connection;
     }
     if (oldest != nullptr) oldest->close_socket();
     return false;
@@ -71,6 +71,11 @@ struct ListeningShard {
     const auto executor = co_await asio::this_coro::executor;
     while (!server.stopping) {
       error_code error;
+      if (table.connections.size() >= connections_max) {
+        // Full. Nothing idle is closed before someone knocks.
+        co_await acceptor.async_wait(Acceptor::wait_read, asio::redirect_error(asio::use_awaitable, error));
+        if (server.stopping) break;
+      }
       if (make_room()) {
         Socket socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
         if (!error) {

@@ -69,16 +69,16 @@ struct Header {
 /// with CR, LF or NUL are dropped, not sent.
 struct Response {
   int status = 200;
-  std::string content_type;  ///< empty: no Content-Type
-  std::vector<Header> headers;
-  std::string body;
+  std::string content_type = {};  ///< empty: no Content-Type
+  std::vector<Header> headers = {};
+  std::string body = {};
 };
 
 /// The head of a response whose body follows in pieces.
 struct StreamHead {
   int status = 200;
-  std::string content_type;
-  std::vector<Header> headers;
+  std::string content_type = {};
+  std::vector<Header> headers = {};
 };
 
 /// "OK", "Not Found", ...; "Status" for unknown codes.
