@@ -248,8 +248,9 @@ Ranking rank_units(const Evidence& evidence, std::span<const core::Passage> sour
     score.covered = own[i];
     ranking.best_first.push_back(std::move(score));
   }
-  std::ranges::stable_sort(ranking.best_first,
-                           [](const UnitScore& a, const UnitScore& b) { return a.score > b.score; });
+  std::ranges::sort(ranking.best_first, [](const UnitScore& x, const UnitScore& y) {
+    return x.score != y.score ? x.score > y.score : x.unit < y.unit;
+  });
   return ranking;
 }
 

@@ -1,7 +1,8 @@
 #include "llm/extractive/units.h"
 
 #include <algorithm>
-#include <array>
+
+#include "text/sentences.h"
 
 namespace tessera::llm::extractive {
 namespace {
@@ -14,7 +15,7 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' || c == '\v';
 }
 
-Span trimmed(std::string_view text, Span span) {
+text::Range trimmed(std::string_view text, text::Range span) {
   while (span.start < span.end && is_blank(text[span.start])) ++span.start;
   while (span.end > span.start && is_blank(text[span.end - 1])) --span.end;
   return span;
@@ -23,7 +24,7 @@ Span trimmed(std::string_view text, Span span) {
 // What a line is, and where its content begins after the markdown mark.
 enum class LineKind { blank, text, heading, fence, item, row, rule };
 struct Line {
-  Span span;           // without the line end
+  text::Range span;    // without the line end
   size_t content = 0;  // first byte after the mark
   LineKind kind = LineKind::text;
 };
@@ -39,13 +40,13 @@ size_t item_mark(std::string_view line) {
   return 0;
 }
 
-Line classify(std::string_view text, Span span) {
+Line classify(std::string_view text, text::Range span) {
   Line line{span, span.start, LineKind::text};
   size_t at = span.start;
   while (at < span.end && (text[at] == ' ' || text[at] == '\t' || text[at] == '>')) ++at;
   line.content = at;
   const std::string_view rest = text.substr(at, span.end - at);
-  if (trimmed(rest, {0, rest.size()}).end == 0 || rest.empty()) {
+  if (std::ranges::all_of(rest, is_blank)) {
     line.kind = LineKind::blank;
   } else if (rest.starts_with("```") || rest.starts_with("~~~")) {
     line.kind = LineKind::fence;
@@ -126,7 +127,7 @@ class Cutter {
     size_t end = i + 1;
     while (end < lines.size() && !text_.substr(lines[end].content).starts_with(fence)) ++end;
     const bool closed = end < lines.size();
-    const Span whole{lines[i].content, lines[closed ? end : end - 1].span.end};
+    const text::Range whole{lines[i].content, lines[closed ? end : end - 1].span.end};
     const bool small = closed && end - i - 1 <= kCodeLinesMax && whole.end - whole.start <= kTailBytesMax;
     if (small) {
       if (!attach(whole.end)) add(whole, UnitKind::code);
@@ -150,7 +151,7 @@ class Cutter {
     }
     for (; row < end; ++row) {
       if (lines[row].kind != LineKind::row) continue;
-      Span cell = trimmed(text_, {lines[row].content, lines[row].span.end});
+      text::Range cell = trimmed(text_, {lines[row].content, lines[row].span.end});
       if (cell.end > cell.start && text_[cell.end - 1] == '|') --cell.end;
       add(trimmed(text_, cell), UnitKind::table_row);
     }
@@ -162,7 +163,7 @@ class Cutter {
   size_t item(const std::vector<Line>& lines, size_t i) {
     size_t end = i + 1;
     while (end < lines.size() && lines[end].kind == LineKind::text) ++end;
-    const Span span = trimmed(text_, {lines[i].content, lines[end - 1].span.end});
+    const text::Range span = trimmed(text_, {lines[i].content, lines[end - 1].span.end});
     const size_t lead = lead_;
     if (lead != kNone) {
       Unit& unit = units_[lead];
@@ -172,9 +173,9 @@ class Cutter {
       }
     }
     // A long item is several sentences; its first names what the others speak of.
-    const std::vector<Span> sentences = split_sentences(text_.substr(span.start, span.end - span.start));
+    const std::vector<text::Range> sentences = text::split_sentences(text_.substr(span.start, span.end - span.start));
     if (span.end - span.start > 240 && sentences.size() > 1) {
-      for (const Span sentence : sentences) {
+      for (const text::Range sentence : sentences) {
         add({span.start + sentence.start, span.start + sentence.end}, UnitKind::list_item);
       }
     } else {
@@ -187,9 +188,9 @@ class Cutter {
   size_t paragraph(const std::vector<Line>& lines, size_t i) {
     size_t end = i + 1;
     while (end < lines.size() && lines[end].kind == LineKind::text) ++end;
-    const Span span = trimmed(text_, {lines[i].content, lines[end - 1].span.end});
+    const text::Range span = trimmed(text_, {lines[i].content, lines[end - 1].span.end});
     lead_ = kNone;
-    for (const Span sentence : split_sentences(text_.substr(span.start, span.end - span.start))) {
+    for (const text::Range sentence : text::split_sentences(text_.substr(span.start, span.end - span.start))) {
       add({span.start + sentence.start, span.start + sentence.end}, UnitKind::sentence);
     }
     if (units_.empty() || units_.back().end != span.end) return end;
@@ -210,7 +211,7 @@ class Cutter {
     return true;
   }
 
-  void append_terms(std::vector<Term>& terms, Span span) const {
+  void append_terms(std::vector<Term>& terms, text::Range span) const {
     for (Term& term : terms_of(text_.substr(span.start, span.end - span.start))) {
       term.start += span.start;
       term.end += span.start;
@@ -218,7 +219,7 @@ class Cutter {
     }
   }
 
-  void add(Span span, UnitKind kind) {
+  void add(text::Range span, UnitKind kind) {
     span = trimmed(text_, span);
     if (span.start >= span.end || span.end - span.start > kUnitBytesMax || units_.size() >= kUnitsPerPassageMax) return;
     Unit unit;
@@ -249,52 +250,7 @@ class Cutter {
   bool linked_ = false;  // whether the next unit continues the section
 };
 
-constexpr auto kAbbreviations = std::to_array<std::string_view>(
-    {"mr",  "mrs",    "ms",  "dr",  "st",  "prof", "vs",  "no",  "inc", "ltd", "co",  "jr",  "sr",
-     "gen", "col",    "lt",  "sgt", "rev", "hon",  "e.g", "i.e", "eg",  "ie",  "etc", "cf",  "al",
-     "fig", "approx", "ca",  "c",   "vol", "pp",   "jan", "feb", "mar", "apr", "jun", "jul", "aug",
-     "sep", "sept",   "oct", "nov", "dec", "u.s",  "u.k", "u.n", "d.c", "a.m", "p.m", "ph.d"});
-
-// Whether the full stop at `dot` ends an abbreviation or an initial rather than a sentence.
-bool is_abbreviation(std::string_view text, size_t dot) {
-  size_t start = dot;
-  while (start > 0 && !is_blank(text[start - 1]) && text[start - 1] != '(' && text[start - 1] != '"') --start;
-  const std::string_view word = text.substr(start, dot - start);
-  if (word.empty() || word.size() > 6) return false;
-  if (word.size() == 1 && word[0] >= 'A' && word[0] <= 'Z') return true;
-  std::string lower(word);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  return std::ranges::find(kAbbreviations, lower) != kAbbreviations.end();
-}
-
 }  // namespace
-
-std::vector<Span> split_sentences(std::string_view text) {
-  std::vector<Span> spans;
-  size_t start = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool stop = text[i] == '.' || text[i] == '!' || text[i] == '?';
-    const bool wide_stop = text.substr(i).starts_with("\xE3\x80\x82");  // ideographic full stop
-    if (!stop && !wide_stop) continue;
-    size_t end = i + (wide_stop ? 3 : 1);
-    while (end < text.size() && (text[end] == '"' || text[end] == '\'' || text[end] == ')' || text[end] == ']' ||
-                                 text[end] == '*' || text[end] == '_' || text[end] == '.' || text[end] == '!' ||
-                                 text[end] == '?' || text.substr(end).starts_with("\xE2\x80\x9D"))) {
-      end += text[end] == '\xE2' ? 3 : 1;
-    }
-    size_t next = end;
-    while (next < text.size() && is_blank(text[next])) ++next;
-    const bool spaced = wide_stop || next > end || next == text.size();
-    const bool lower_follows = next < text.size() && text[next] >= 'a' && text[next] <= 'z';
-    if (!spaced || (text[i] == '.' && next < text.size() && (lower_follows || is_abbreviation(text, i)))) continue;
-    spans.push_back(trimmed(text, {start, end}));
-    start = next;
-    i = next == 0 ? i : next - 1;
-  }
-  if (start < text.size()) spans.push_back(trimmed(text, {start, text.size()}));
-  std::erase_if(spans, [](const Span& span) { return span.start >= span.end; });
-  return spans;
-}
 
 std::vector<Unit> cut_units(std::string_view text, size_t source, const std::vector<std::string>& heading_stems,
                             size_t first_index) {

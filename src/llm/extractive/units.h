@@ -33,11 +33,4 @@ inline constexpr size_t kUnitsPerPassageMax = 400;
 std::vector<Unit> cut_units(std::string_view text, size_t source, const std::vector<std::string>& heading_stems,
                             size_t first_index);
 
-/// Byte ranges of the sentences of a paragraph.
-struct Span {
-  size_t start = 0;
-  size_t end = 0;
-};
-std::vector<Span> split_sentences(std::string_view paragraph);
-
 }  // namespace tessera::llm::extractive

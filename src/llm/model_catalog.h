@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/chat_model.h"
+
+namespace tessera::llm {
+
+/// One provider of the catalog: `models` are the names it answers to; with `any_model` every "NAME/..." does.
+struct CatalogEntry {
+  std::string provider;
+  std::vector<std::string> models;
+  std::shared_ptr<core::ChatModel> model;
+  bool needs_sources = false;
+  bool any_model = false;
+};
+
+/// The models of this server: what the composition root put in, found by "PROVIDER/MODEL" or by the bare model name
+/// (the first provider that has it wins). Immutable, hence thread-safe.
+class ModelCatalog final : public core::ModelCatalog {
+ public:
+  /// An empty `default_model` means tessera/extractive. Errors: invalid MODEL_NOT_FOUND when there is no such default,
+  /// PROVIDER_TWICE.
+  static base::Result<std::unique_ptr<ModelCatalog>> create(std::vector<CatalogEntry> entries,
+                                                            std::string default_model = {});
+
+  [[nodiscard]] base::Result<std::shared_ptr<core::ChatModel>> find(std::string_view id) const override;
+  [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view id) const override;
+  [[nodiscard]] std::vector<core::ModelInfo> list() const override;
+  [[nodiscard]] std::string default_model() const override { return default_model_; }
+
+ private:
+  explicit ModelCatalog(std::vector<CatalogEntry> entries) : entries_(std::move(entries)) {}
+  [[nodiscard]] const CatalogEntry* entry_of(std::string_view id) const;
+
+  std::vector<CatalogEntry> entries_;
+  std::string default_model_;
+};
+
+}  // namespace tessera::llm

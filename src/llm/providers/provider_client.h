@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "async/limiter.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "core/context.h"
+#include "wire/http_client.h"
+
+namespace tessera::llm {
+
+/// Where an OpenAI-compatible provider lives and how patient to be with it. `api_key` is sent as a bearer token and
+/// never logged nor put into an error.
+struct ProviderOptions {
+  std::string name = "openai";
+  std::string base_url = "https://api.openai.com/v1";  ///< up to and including the version
+  std::string api_key;
+  std::vector<std::string> models;                           ///< chat models; empty: any name is passed on
+  std::vector<std::pair<std::string, std::string>> headers;  ///< sent with every request
+  base::Millis connect_timeout{10'000};
+  base::Millis first_token_timeout{30'000};
+  base::Millis idle_timeout{30'000};
+  base::Millis total_timeout{120'000};
+  int64_t attempts_max = 3;
+  base::Millis backoff_min{2'000};  ///< before the second try; doubles up to backoff_max
+  base::Millis backoff_max{10'000};
+  size_t concurrent_max = 64;
+  size_t waiting_max = 256;
+  wire::AddressPolicy addresses = wire::AddressPolicy::any;
+};
+
+/// What a provider's error response means to us. `message` is the provider's own where it speaks of the request, ours
+/// otherwise. `retry_after` as it asked. Pure.
+base::Error provider_error(std::string_view provider, int status, std::string_view body,
+                           std::optional<base::Millis> retry_after);
+
+/// The pause that response headers ask for: `retry-after-ms`, `Retry-After` in seconds or as a date.
+std::optional<base::Millis> retry_after_of(const std::vector<wire::Header>& headers, int64_t unix_ms);
+
+/// Talks to one provider: at most concurrent_max calls at once, tries again after rate limits, lost connections and
+/// timeouts, but only until the head of a good response is in; pauses grow exponentially with jitter, honour
+/// Retry-After and never outlive the request's deadline. Thread-safe. Cancelling the context closes the connection.
+/// Errors: invalid PROVIDER_REFUSED, upstream PROVIDER_AUTH / PROVIDER_FAILED /
+/// PROVIDER_UNUSABLE / STREAM_BROKEN, exhausted
+/// PROVIDER_RATE_LIMIT / PROVIDER_QUOTA / TOO_MANY_WAITING, unavailable PROVIDER_UNAVAILABLE, deadline
+/// PROVIDER_TIMEOUT / DEADLINE, cancelled.
+class ProviderClient {
+ public:
+  ProviderClient(ProviderOptions options, std::shared_ptr<wire::HttpClient> http, const base::Clock& clock,
+                 base::Random& random);
+
+  /// A response being read, and the right to be among the concurrent calls.
+  struct Stream {
+    async::Limiter::Permit permit;
+    std::unique_ptr<wire::ClientStream> body;
+  };
+
+  [[nodiscard]] const ProviderOptions& options() const { return options_; }
+
+  /// The body of a 2xx response to `path` ("/chat/completions"); a GET when `body` is empty.
+  core::Task<base::Result<std::string>> call(const core::RequestContext& context, std::string path, std::string body);
+  /// A 2xx response whose body is read in pieces.
+  core::Task<base::Result<Stream>> open(const core::RequestContext& context, std::string path, std::string body);
+  /// What an error of the transport means while a body is read.
+  [[nodiscard]] base::Error broken(const core::RequestContext& context, base::Error error) const;
+
+ private:
+  [[nodiscard]] base::Result<wire::ClientRequest> prepare(const core::RequestContext& context, const std::string& path,
+                                                          const std::string& body) const;
+  core::Task<base::Result<Stream>> try_once(const core::RequestContext& context, const std::string& path,
+                                            const std::string& body);
+  /// Nothing when the error is final, else how long to wait before the next attempt.
+  [[nodiscard]] std::optional<base::Millis> pause_before_retry(const core::RequestContext& context,
+                                                               const base::Error& error, int64_t attempt) const;
+
+  ProviderOptions options_;
+  std::shared_ptr<wire::HttpClient> http_;
+  const base::Clock& clock_;
+  base::Random& random_;
+  async::Limiter limiter_;
+};
+
+}  // namespace tessera::llm
