@@ -30,11 +30,9 @@ struct ChatConfig {
   std::optional<int64_t> deadline_ms;  ///< from the start of the turn; the tighter of this and the context's wins
 };
 
-/// One turn of a conversation. Without session_id a new session begins; without message_id the answer gets a new one;
-/// with a message_id that was used before, the stored answer is given again (same id, same result).
+/// One turn of a conversation. Without session_id a new session begins; an unknown one is created.
 struct ChatTurn {
   std::string session_id;
-  std::string message_id;  ///< of the answer
   std::string message;
   std::string collection = "default";
   std::string model;  ///< empty: the server's default
@@ -74,14 +72,14 @@ class ChatService {
 
  private:
   struct Work;
-  core::Task<base::Result<ChatResponse>> answer(Work& work);
+  core::Task<base::Result<>> answer(Work& work);
   base::Result<> check_turn(const ChatTurn& turn) const;
   core::Task<base::Result<>> open(Work& work);
   core::Task<base::Result<>> load_history(Work& work);
   core::Task<base::Result<>> retrieve(Work& work);
   core::Task<base::Result<>> generate(Work& work);
   core::Task<base::Result<>> save(Work& work, std::string state);
-  core::Task<> save_broken(Work& work, const base::Error& error);
+  core::Task<base::Result<>> conclude(Work& work);
   core::Task<base::Result<>> tell(Work& work, ChatEvent event);
 
   ChatParts parts_;

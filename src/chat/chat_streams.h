@@ -16,7 +16,6 @@ class ChatStreams {
  public:
   /// All outlive it. `executor` is only for the scope; a turn runs on its starter's executor.
   ChatStreams(ChatService& chat, StreamTable& table, const base::IdSource& ids, boost::asio::any_io_executor executor);
-  ~ChatStreams();
 
   /// Starts a turn; read its events with StreamTable::next. The context's cancel token is not followed (the client may
   /// leave); its deadline is. Errors: StreamTable::open's, unavailable SHUTTING_DOWN.

@@ -11,15 +11,28 @@
 
 namespace tessera::chat {
 
+/// Whether a character of a Markdown text stands in code: fenced (three and more backticks, to the closing run or the
+/// end of the text) or inline (to the closing run or the end of the line). Fed character by character.
+class CodeState {
+ public:
+  /// True when `c` belongs to code or is one of its backticks.
+  bool take(char c);
+
+ private:
+  size_t run_ = 0;   // length of the run of backticks being read
+  size_t open_ = 0;  // length of the run that opened the code we are in, 0 outside
+};
+
 /// Takes markers without a source out of an answer while it streams. A marker is "[" numbers "]", the numbers separated
 /// by commas and spaces ("[2]", "[1, 3]"), outside of Markdown code; numbers not in 1..sources are removed, a marker
-/// left empty goes with one space before it. Holds back at most kHeldMax bytes (the beginning of what may be a marker).
+/// left empty goes with one space before it. Holds back at most kHeldMax + 1 bytes (what may become a marker).
 /// The concatenated output does not depend on how the input was cut. A value, one per answer; one thread.
 class CitationFilter {
  public:
   static constexpr size_t kHeldMax = 64;
 
-  explicit CitationFilter(size_t sources) : sources_(sources) {}
+  /// Numbers 1..sources have a source, except those in `gone`.
+  explicit CitationFilter(size_t sources, std::set<int64_t> gone = {}) : sources_(sources), gone_(std::move(gone)) {}
   /// Appends the text that may be shown now to `out`.
   void push(std::string_view text, std::string& out);
   /// The end of the answer: what was held back.
@@ -30,15 +43,16 @@ class CitationFilter {
 
  private:
   void step(char c, std::string& out);
-  void step_code(char c, std::string& out);
-  void end_ticks();
+  void emit(char c, std::string& out);
   void close_marker(std::string& out);
   void give_up(std::string& out);
 
   size_t sources_;
+  std::set<int64_t> gone_;
+  CodeState code_;
   std::string held_;       // a space and/or the beginning of a marker
-  size_t ticks_ = 0;       // length of the run of backticks being read
-  size_t code_ticks_ = 0;  // length of the run that opened the code we are in, 0 outside
+  char last_ = '\n';       // what was given out last
+  bool open_out_ = false;  // what was given out ends like the beginning of a marker
   int64_t removed_ = 0;
   std::set<int64_t> cited_;
 };
@@ -52,6 +66,9 @@ struct Marker {
 
 /// Markers of a finished answer, in order, outside of code.
 std::vector<Marker> find_markers(std::string_view answer);
+
+/// Removes the numbers in `gone` from the answer's markers; how many were removed.
+int64_t remove_markers(std::string& answer, const std::set<int64_t>& gone);
 
 /// Citations for `passages` (numbered from 1 in their order). For a cited one the span is narrowed to the sentence
 /// before its marker where the chunk has that sentence verbatim.

@@ -43,6 +43,7 @@ class CompletionService {
 
  private:
   struct Work;
+  core::Task<base::Result<>> open(Work& work);
   core::Task<base::Result<>> ground(Work& work);
   core::Task<base::Result<>> save(Work& work);
 
