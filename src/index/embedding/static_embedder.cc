@@ -25,10 +25,11 @@ size_t StaticEmbedder::embed_one(std::string_view text, std::span<float> out) co
     const auto progress = model_.tokenizer().encode(text, ids);
     text.remove_prefix(progress.bytes);
     tokens += progress.ids;
-    size_t known = 0;
+    size_t known = 0;  // [UNK] has no vector
     for (size_t i = 0; i < progress.ids; ++i) {
-      ids[known] = static_cast<uint16_t>(ids[i] - model_.first_row());
-      known += ids[i] >= model_.first_row();
+      const uint16_t id = ids[i];
+      ids[known] = static_cast<uint16_t>(id - model_.first_row());
+      known += id >= model_.first_row();
     }
     accumulate(table, std::span(ids).first(known), out.data());
   }

@@ -115,6 +115,13 @@ TEST(StaticEmbedder, VectorsHaveLengthOneOrZero) {
   EXPECT_EQ(cosine(" \n\t ", "word"), 0.0F);
 }
 
+TEST(StaticEmbedder, UnknownWordsCountButHaveNoVector) {
+  const std::string unknown = "\u1BC0 " + std::string(150, 'z');
+  EXPECT_EQ(embedder().count_tokens(unknown), 2U);
+  EXPECT_EQ(cosine(unknown, unknown), 0.0F);
+  EXPECT_NEAR(cosine(unknown + " river " + unknown, "river"), 1.0F, 1e-5F);
+}
+
 TEST(StaticEmbedder, MeaningIsCloserThanChance) {
   EXPECT_GT(cosine("How do I reset my password?", "change the login credentials of an account"),
             cosine("How do I reset my password?", "the volcano erupted in 1883") + 0.1F);
