@@ -1,0 +1,104 @@
+// Probes, metrics, stopping, restarting, and what start-up refuses.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { rmSync, readdirSync, writeFileSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Server, binary, temporaryDirectory } from "../server.mjs";
+import { validator } from "../contract.mjs";
+
+const run = (...args) => spawnSync(binary, args, { encoding: "utf8", timeout: 20000, env: { PATH: process.env.PATH, NO_COLOR: "1" } });
+
+test("probes, metrics and the contract", async () => {
+  const server = await Server.start();
+  const validate = await validator(server);
+  validate("Health", (await server.get("/health")).json);
+  validate("Health", (await server.get("/health/ready")).json);
+  assert.ok("cpu_percent" in (await server.get("/api/health")).json.system);
+  const detailed = (await server.get("/api/health/detailed")).json;
+  assert.equal(detailed.status, "HEALTHY");
+  await server.post("/ingest", { text: "One document." });
+  const metrics = (await server.get("/metrics")).text;
+  assert.match(metrics, /^tessera_http_requests_total\{.*route="ingest".*\} 1$/m);
+  for (const line of metrics.split("\n")) assert.match(line, /^($|# |[a-z_]+(\{.*\})? [-+.0-9eInfNa]+$)/);
+  assert.ok((await server.get("/api/config")).json);
+  assert.match((await server.get("/docs")).text, /\/api\/search/);
+  assert.equal(await server.stop(), 0);
+});
+
+test("SIGTERM lets a running answer finish and exits with 0", async () => {
+  const server = await Server.start({ settings: { "mock.enabled": true, "mock.token_delay_ms": 5 } });
+  const answer = server.post("/v1/chat/completions", { model: "mock/echo", messages: [{ role: "user", content: "word ".repeat(60) }] });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const stopped = server.stop();
+  const { status, json } = await answer;
+  assert.equal(status, 200);
+  assert.match(json.choices[0].message.content, /word/);
+  assert.equal(await stopped, 0);
+});
+
+test("documents survive a restart, and damaged index files are rebuilt", async () => {
+  const directory = temporaryDirectory();
+  let server = await Server.start({ directory });
+  for (let i = 0; i < 20; ++i) await server.post("/ingest", { document_id: `d${i}`, text: `Document ${i} speaks of lighthouse number ${i}.` });
+  assert.equal(await server.stop(), 0);
+  const files = [];
+  const walk = (path) => readdirSync(path, { withFileTypes: true }).forEach((e) => (e.isDirectory() ? walk(join(path, e.name)) : files.push(join(path, e.name))));
+  walk(directory);
+  const indexes = files.filter((f) => !/\.db|lock|sqlite|wal|shm/.test(f) && statSync(f).size > 64);
+  assert.ok(indexes.length > 0, `an index file among ${files}`);
+  for (const file of indexes) {
+    const bytes = readFileSync(file);
+    bytes[bytes.length >> 1] ^= 0x40;
+    writeFileSync(file, bytes);
+  }
+  server = await Server.start({ directory });
+  const { results } = (await server.post("/api/search", { query: "lighthouse number 7", mode: "lexical", top_k: 100 })).json;
+  assert.equal(results.length, 20);
+  assert.equal(results[0].document_id, "d7");
+  assert.equal(await server.stop(), 0);
+  rmSync(directory, { recursive: true });
+});
+
+test("start-up refuses what would be wrong, and says what to do", () => {
+  const open = run("serve", "--host", "0.0.0.0", "--port", "0", "--data", temporaryDirectory());
+  assert.notEqual(open.status, 0);
+  assert.match(open.stderr, /auth\.mode|loopback/);
+  const unknown = run("serve", "--chunk.sise", "3");
+  assert.notEqual(unknown.status, 0);
+  assert.match(unknown.stderr, /chunk\.size/);
+  const directory = temporaryDirectory();
+  writeFileSync(join(directory, "tessera.yaml"), "server:\n  prot: 1\n");
+  const yaml = run("config", "check", "--config", join(directory, "tessera.yaml"));
+  assert.notEqual(yaml.status, 0);
+  assert.match(yaml.stderr + yaml.stdout, /server\.port/);
+});
+
+test("two servers never share a data directory", async () => {
+  const server = await Server.start();
+  const second = run("serve", "--port", "0", "--data", server.directory);
+  assert.notEqual(second.status, 0);
+  assert.match(second.stderr, /in use|another/i);
+  assert.equal(await server.stop(), 0);
+});
+
+test("the command line works without and with a server", async () => {
+  const directory = temporaryDirectory();
+  const notes = temporaryDirectory();
+  writeFileSync(join(notes, "boiler.md"), "# Boiler\n\nThe boiler is serviced in October by Kessler and Sons.\n");
+  const ingest = run("ingest", notes, "--data", directory);
+  assert.equal(ingest.status, 0, ingest.stderr);
+  const ask = run("ask", "Who services the boiler?", "--data", directory);
+  assert.equal(ask.status, 0, ask.stderr);
+  assert.match(ask.stdout, /Kessler/);
+  const server = await Server.start({ directory });
+  const search = run("search", "boiler", "--data", directory, "--json");
+  assert.equal(search.status, 0, search.stderr);
+  assert.match(JSON.parse(search.stdout).results[0].text, /boiler/);
+  assert.equal(await server.stop(), 0);
+  assert.equal(run("no-such-command").status, 2);
+  assert.match(run("--help").stdout, /serve/);
+  assert.match(run("version").stdout, /\d+\.\d+\.\d+/);
+  rmSync(directory, { recursive: true });
+  rmSync(notes, { recursive: true });
+});
