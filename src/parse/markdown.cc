@@ -204,7 +204,7 @@ class MarkdownReader {
       }
       in_paragraph_ = true;
       previous_line_start_ = line_start_;
-      previous_cells_ = line.content.find('|') == kNone ? 1 : count_cells(line.content);
+      previous_content_ = line.content;
     }
     copy_inline(line);
   }
@@ -278,7 +278,7 @@ class MarkdownReader {
   /// GFM: a rule under a paragraph's line with as many cells.
   bool opens_table(const Line& line) const {
     return in_paragraph_ && open_ == Open::none && is_table_rule(line.content) &&
-           count_cells(line.content) == previous_cells_ && previous_line_start_ < line_start_;
+           count_cells(line.content) == count_cells(previous_content_) && previous_line_start_ < line_start_;
   }
 
   void quote_line(const Line& line) {
@@ -325,7 +325,7 @@ class MarkdownReader {
   bool in_list_ = false;
   size_t paragraph_start_ = 0;
   size_t previous_line_start_ = 0;
-  size_t previous_cells_ = 0;
+  std::string_view previous_content_;
 };
 
 }  // namespace

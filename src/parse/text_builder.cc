@@ -47,8 +47,11 @@ void TextBuilder::flow(std::string_view text) {
       ++i;
       continue;
     }
-    size_t end = i;
-    while (end < text.size() && !is_space(text[end])) ++end;
+    // As many words as stand one space apart.
+    size_t end = i + 1;
+    while (end < text.size() &&
+           (!is_space(text[end]) || (text[end] == ' ' && end + 1 < text.size() && !is_space(text[end + 1]))))
+      ++end;
     begin_content();
     append(text.substr(i, end - i));
     i = end;
