@@ -216,30 +216,21 @@ void CurlTransfer::ended(int result) {
 }
 
 Error CurlTransfer::error_of(int result) {
-  std::string detail = curl_easy_strerror(static_cast<CURLcode>(result));
-  if (too_large_)
+  const std::string detail = curl_easy_strerror(static_cast<CURLcode>(result));
+  if (too_large_) {
     return base::make_error(Code::too_large, "RESPONSE_TOO_LARGE", "the other server's answer is larger than allowed",
                             detail);
+  }
+  curl_off_t connected_us = 0;
+  curl_easy_getinfo(easy_, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
+  return connected_us == 0 ? connect_error(result, detail) : exchange_error(result, detail);
+}
+
+Error CurlTransfer::connect_error(int result, const std::string& detail) const {
   switch (result) {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
       return base::make_error(Code::invalid, "BAD_URL", "the URL is malformed or not http or https", detail);
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-      if (address_refused_) {
-        return base::make_error(Code::forbidden, "PRIVATE_ADDRESS",
-                                "the URL leads to an address that is not public; use a public one");
-      }
-      return base::make_error(Code::unavailable, "CONNECT_FAILED", "the other server could not be reached", detail);
-    case CURLE_OPERATION_TIMEDOUT: {
-      curl_off_t connected = 0;
-      curl_easy_getinfo(easy_, CURLINFO_PRETRANSFER_TIME_T, &connected);
-      if (connected == 0)
-        return base::make_error(Code::unavailable, "CONNECT_FAILED", "the other server could not be reached in time",
-                                detail);
-      return base::make_error(Code::deadline, "UPSTREAM_TIMEOUT", "the other server did not answer in time", detail);
-    }
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
@@ -250,8 +241,20 @@ Error CurlTransfer::error_of(int result) {
     default:
       break;
   }
-  if (head_done_)
+  if (address_refused_) {
+    return base::make_error(Code::forbidden, "PRIVATE_ADDRESS",
+                            "the URL leads to an address that is not public; use a public one");
+  }
+  return base::make_error(Code::unavailable, "CONNECT_FAILED", "the other server could not be reached", detail);
+}
+
+Error CurlTransfer::exchange_error(int result, const std::string& detail) const {
+  if (result == CURLE_OPERATION_TIMEDOUT) {
+    return base::make_error(Code::deadline, "UPSTREAM_TIMEOUT", "the other server did not answer in time", detail);
+  }
+  if (head_done_) {
     return base::make_error(Code::upstream, "RESPONSE_CUT", "the other server broke off its answer", detail);
+  }
   if (result == CURLE_GOT_NOTHING || result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR) {
     return base::make_error(Code::unavailable, "CONNECTION_LOST",
                             "the other server closed the connection without an answer", detail);

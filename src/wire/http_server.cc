@@ -61,7 +61,8 @@ struct ListeningShard {
     if (table.connections.size() < connections_max) return true;
     HttpConnection* oldest = nullptr;
     for (auto* connection : table.connections) {
-      if (connection->idle() && (oldest == nullptr || connection->idle_since() < oldest->idle_since())) oldest = connection;
+      if (connection->idle() && (oldest == nullptr || connection->idle_since() < oldest->idle_since()))
+        oldest = connection;
     }
     if (oldest != nullptr) oldest->close_socket();
     return false;
