@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -88,6 +89,8 @@ class TaskRegistry::Handle {
   core::Task<> finish(std::string state, std::string error = {});
 
  private:
+  void end(std::string_view state, std::string_view error);
+
   std::shared_ptr<State> registry_;
   std::shared_ptr<Entry> entry_;
 };
