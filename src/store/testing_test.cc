@@ -106,7 +106,7 @@ core::DocumentWrite make_document(const std::string& app, const std::string& col
   }
   write.dimensions = dimensions;
   for (size_t i = 0; i < write.chunks.size() * dimensions; ++i) {
-    const uint64_t bits = base::hash64(text, i);
+    const uint64_t bits = base::hash64(head.content_hash, i);
     write.vectors.push_back(static_cast<float>(static_cast<int64_t>(bits % 2001) - 1000) / 3000.0F);
   }
   write.document.text = text;

@@ -1,19 +1,17 @@
 #include "store/sqlite/codec.h"
 
-#include <array>
-#include <boost/json/monotonic_resource.hpp>
+#include <algorithm>
+#include <bit>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
-#include <cmath>
-#include <optional>
 
 namespace tessera::store {
 namespace {
 
 namespace json = boost::json;
 
-// File names and documents may hold any bytes.
+// File names may hold any bytes.
 json::parse_options lenient() {
   json::parse_options options;
   options.allow_invalid_utf8 = true;
@@ -25,49 +23,119 @@ std::unexpected<base::Error> damaged(const char* what) {
                     "A record of the database is damaged; the operator should restore it from a backup.", what);
 }
 
-json::value to_json(const core::MetadataValue& value, const json::storage_ptr& memory) {
-  if (const auto* b = std::get_if<bool>(&value)) return json::value(*b, memory);
-  if (const auto* i = std::get_if<int64_t>(&value)) return json::value(*i, memory);
+class Writer {
+ public:
+  void tag(char type) { out_ += type; }
+  void number(uint64_t value) {
+    for (; value >= 0x80; value >>= 7) out_ += static_cast<char>(value | 0x80);
+    out_ += static_cast<char>(value);
+  }
+  void bytes(std::string_view value) {
+    number(value.size());
+    out_ += value;
+  }
+  void word(uint64_t value) {
+    for (int i = 0; i < 8; ++i) out_ += static_cast<char>(value >> (8 * i));
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+};
+
+/// Every read checks the bounds; after a failed one, ok() is false and values are empty.
+class Reader {
+ public:
+  explicit Reader(std::string_view in) : in_(in) {}
+  char tag() {
+    const std::string_view one = take(1);
+    return one.empty() ? '\0' : one[0];
+  }
+  uint64_t number() {
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      const auto byte = static_cast<unsigned char>(tag());
+      value |= static_cast<uint64_t>(byte & 0x7F) << shift;
+      if (byte < 0x80) return value;
+    }
+    ok_ = false;
+    return 0;
+  }
+  std::string bytes() { return std::string(take(number())); }
+  uint64_t word() {
+    uint64_t value = 0;
+    const std::string_view bytes = take(8);
+    for (size_t i = 0; i < bytes.size(); ++i) value |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
+    return value;
+  }
+  void refuse() { ok_ = false; }
+  [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] bool at_end() const { return in_.empty(); }
+  [[nodiscard]] size_t left() const { return in_.size(); }
+
+ private:
+  std::string_view take(uint64_t size) {
+    if (size > in_.size()) {
+      ok_ = false;
+      in_ = {};
+      return {};
+    }
+    const std::string_view taken = in_.substr(0, size);
+    in_.remove_prefix(size);
+    return taken;
+  }
+  std::string_view in_;
+  bool ok_ = true;
+};
+
+void write_value(Writer& out, const core::MetadataValue& value) {
+  if (const auto* b = std::get_if<bool>(&value)) return out.tag(*b ? 't' : 'f');
+  if (const auto* i = std::get_if<int64_t>(&value)) {
+    out.tag('i');
+    return out.word(static_cast<uint64_t>(*i));
+  }
   if (const auto* d = std::get_if<double>(&value)) {
-    if (std::isnan(*d)) return json::value(nullptr, memory);
-    return json::value(*d, memory);
+    out.tag('d');
+    return out.word(std::bit_cast<uint64_t>(*d));
   }
-  if (const auto* s = std::get_if<std::string>(&value)) return json::value(json::string(*s, memory), memory);
+  if (const auto* s = std::get_if<std::string>(&value)) {
+    out.tag('s');
+    return out.bytes(*s);
+  }
   if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
-    json::array array(memory);
-    array.reserve(list->size());
-    for (const auto& item : *list) array.emplace_back(item);
-    return json::value(std::move(array), memory);
+    out.tag('l');
+    out.number(list->size());
+    for (const auto& item : *list) out.bytes(item);
+    return;
   }
-  return json::value(nullptr, memory);
+  out.tag('n');
 }
 
-std::optional<core::MetadataValue> from_json(const json::value& value) {
-  switch (value.kind()) {
-    case json::kind::null:
+core::MetadataValue read_value(Reader& in) {
+  switch (in.tag()) {
+    case 'n':
       return std::monostate{};
-    case json::kind::bool_:
-      return value.get_bool();
-    case json::kind::int64:
-      return value.get_int64();
-    case json::kind::double_:
-      return value.get_double();
-    case json::kind::string:
-      return std::string(value.get_string());
-    case json::kind::array: {
+    case 't':
+      return true;
+    case 'f':
+      return false;
+    case 'i':
+      return static_cast<int64_t>(in.word());
+    case 'd':
+      return std::bit_cast<double>(in.word());
+    case 's':
+      return in.bytes();
+    case 'l': {
+      const uint64_t size = in.number();
       std::vector<std::string> list;
-      list.reserve(value.get_array().size());
-      for (const auto& item : value.get_array()) {
-        if (!item.is_string()) return std::nullopt;
-        list.emplace_back(item.get_string());
-      }
+      list.reserve(std::min<uint64_t>(size, in.left()));
+      for (uint64_t i = 0; i < size && in.ok(); ++i) list.push_back(in.bytes());
       return list;
     }
-    case json::kind::uint64:
-    case json::kind::object:
-      break;
+    default:
+      in.refuse();
+      return std::monostate{};
   }
-  return std::nullopt;
 }
 
 std::string field(const json::object& object, std::string_view name) {
@@ -84,27 +152,23 @@ base::Code code_of(std::string_view word) {
 
 }  // namespace
 
-std::string metadata_to_json(const core::Metadata& metadata) {
-  if (metadata.empty()) return "{}";
-  std::array<unsigned char, 4096> buffer;
-  json::monotonic_resource memory(buffer.data(), buffer.size());
-  json::object object(&memory);
-  for (const auto& [name, value] : metadata) object.emplace(name, to_json(value, object.storage()));
-  return json::serialize(object);
+std::string encode_metadata(const core::Metadata& metadata) {
+  Writer out;
+  for (const auto& [name, value] : metadata) {
+    out.bytes(name);
+    write_value(out, value);
+  }
+  return out.take();
 }
 
-base::Result<core::Metadata> metadata_from_json(std::string_view text) {
+base::Result<core::Metadata> decode_metadata(std::string_view bytes) {
   core::Metadata metadata;
-  if (text == "{}") return metadata;
-  std::array<unsigned char, 4096> buffer;
-  json::monotonic_resource memory(buffer.data(), buffer.size());
-  json::error_code error;
-  const json::value root = json::parse(text, error, &memory, lenient());
-  if (error || !root.is_object()) return damaged("documents.metadata");
-  for (const auto& item : root.get_object()) {
-    auto value = from_json(item.value());
-    if (!value) return damaged("documents.metadata");
-    metadata.emplace(std::string(item.key()), *std::move(value));
+  Reader in(bytes);
+  while (!in.at_end()) {
+    std::string name = in.bytes();
+    core::MetadataValue value = read_value(in);
+    if (!in.ok()) return damaged("documents.metadata");
+    metadata.emplace_hint(metadata.end(), std::move(name), std::move(value));
   }
   return metadata;
 }

@@ -10,12 +10,13 @@
 
 namespace tessera::store {
 
-/// A flat JSON object; integers and floating-point numbers stay apart (1 and 1E0). NaN becomes null.
-std::string metadata_to_json(const core::Metadata& metadata);
+/// Exact and quick to read: for each field its name and value, as docs/formats/database.md says. (JSON readers do not
+/// give back every double as it was.)
+std::string encode_metadata(const core::Metadata& metadata);
 /// Errors: unavailable DATABASE_DAMAGED.
-base::Result<core::Metadata> metadata_from_json(std::string_view json);
+base::Result<core::Metadata> decode_metadata(std::string_view bytes);
 
-/// A list of {item, code, name, message, detail, param}.
+/// A JSON list of {item, code, name, message, detail, param}.
 std::string failures_to_json(const std::vector<core::TaskFailure>& failures);
 /// Errors: unavailable DATABASE_DAMAGED.
 base::Result<std::vector<core::TaskFailure>> failures_from_json(std::string_view json);

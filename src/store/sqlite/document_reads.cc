@@ -35,7 +35,7 @@ base::Result<HeadRow> head_row(const Query& query) {
   head.title = query.string(4);
   head.content_type = query.string(5);
   head.source = query.string(6);
-  TESSERA_TRY(head.metadata, metadata_from_json(query.text(7)));
+  TESSERA_TRY(head.metadata, decode_metadata(query.text(7)));
   head.content_hash = query.string(8);
   head.version = query.integer(9);
   head.chunks = query.integer(10);
@@ -282,7 +282,7 @@ base::Result<std::vector<core::Passage>> read_passages(Connection& db, const cor
     passage.document_id = query.string(5);
     passage.title = query.string(6);
     passage.source = query.string(7);
-    TESSERA_TRY(passage.metadata, metadata_from_json(query.text(8)));
+    TESSERA_TRY(passage.metadata, decode_metadata(query.text(8)));
     TESSERA_TRY(passage.text, read_span(db, query.integer(9), passage.start, passage.end));
   }
   return passages;

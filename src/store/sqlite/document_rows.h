@@ -17,7 +17,7 @@ namespace tessera::store {
 struct PreparedDocument {
   std::shared_ptr<core::DocumentWrite> write;
   std::vector<uint16_t> halves;
-  std::string metadata_json;
+  std::string metadata;
 };
 
 base::Result<core::Collection> create_collection_row(WriteScope& scope, const core::CollectionName& name,

@@ -112,13 +112,13 @@ base::Result<> write_head(WriteScope& scope, const PreparedDocument& prepared, i
                "UPDATE documents SET title = ?, content_type = ?, source = ?, metadata = ?, content_hash = ?, "
                "version = ?, text_bytes = ?, first_text = ?, texts = ?, first_chunk = ?, chunks = ?, sequence = ?, "
                "updated_at_ms = ? WHERE document_key = ?",
-               head.title, head.content_type, head.source, prepared.metadata_json, head.content_hash, head.version,
+               head.title, head.content_type, head.source, Blob{prepared.metadata}, head.content_hash, head.version,
                head.text_bytes, first_text, texts, first_chunk, head.chunks, scope.counters.sequence,
                head.updated_at_ms, head.key);
   }
   return run(scope.db, "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", head.key,
              write.collection.tenant.app_id, head.document_id, head.collection_id, head.title, head.content_type,
-             head.source, prepared.metadata_json, head.content_hash, head.version, head.text_bytes, first_text, texts,
+             head.source, Blob{prepared.metadata}, head.content_hash, head.version, head.text_bytes, first_text, texts,
              first_chunk, head.chunks, scope.counters.sequence, head.created_at_ms, head.updated_at_ms);
 }
 

@@ -46,7 +46,7 @@ CREATE TABLE documents(
   title TEXT NOT NULL,
   content_type TEXT NOT NULL,
   source TEXT NOT NULL,
-  metadata TEXT NOT NULL,
+  metadata BLOB NOT NULL,
   content_hash TEXT NOT NULL,
   version INTEGER NOT NULL,
   text_bytes INTEGER NOT NULL,

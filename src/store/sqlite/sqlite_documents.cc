@@ -36,12 +36,12 @@ Task<base::Result<core::PutReceipt>> SqliteDocuments::put_document(core::Documen
   TESSERA_CO_CHECK(check_write(write));
   // What can be done outside the writer thread is done here: it is the one that everybody waits for.
   PreparedDocument prepared;
-  prepared.metadata_json = metadata_to_json(write.document.head.metadata);
+  prepared.metadata = encode_metadata(write.document.head.metadata);
   prepared.halves.resize(write.vectors.size());
   encode_halves(write.vectors, prepared.halves);
   decode_halves(prepared.halves, write.vectors);
   const size_t bytes = write.document.text.size() + write.chunks.size() * sizeof(core::Chunk) +
-                       write.vectors.size() * (sizeof(float) + sizeof(uint16_t)) + prepared.metadata_json.size();
+                       write.vectors.size() * (sizeof(float) + sizeof(uint16_t)) + prepared.metadata.size();
   prepared.write = std::make_shared<core::DocumentWrite>(std::move(write));
   co_return co_await writer_.run([prepared = std::move(prepared), now = clock_.unix_ms()](
                                      WriteScope& scope) { return put_document_rows(scope, prepared, now); },
