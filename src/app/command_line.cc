@@ -1,0 +1,187 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "app/invocation.h"
+#include "config/table.h"
+
+namespace tessera::app {
+namespace {
+
+constexpr const char* kFooter =
+    "Examples:\n"
+    "  tessera serve                                  start on http://127.0.0.1:8080, data in ./data\n"
+    "  tessera ingest notes/ paper.pdf                take in a folder and a file\n"
+    "  tessera search \"retry policy\"                  print the best passages\n"
+    "  tessera ask \"How are payments retried?\"        answer with citations\n"
+    "  OPENAI_API_KEY=... tessera serve               answer with a provider's model\n"
+    "  tessera config show                            what is in force, and where it came from\n"
+    "\n"
+    "Every setting is a flag, too: --chunk.size 512 (see `tessera config reference`).\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 some documents failed.\n";
+
+// Takes settings (--section.name VALUE, --section.name=VALUE) out of the arguments, so that a mistyped one is answered
+// by the configuration with the nearest name.
+std::vector<std::string> take_settings(const std::vector<std::string>& arguments, Invocation& into) {
+  const auto is_boolean = [](std::string_view name) {
+    const auto table = config::settings_table();
+    return std::ranges::any_of(table, [name](const config::SettingInfo& info) {
+      return info.kind == config::Kind::boolean && info.name() == name;
+    });
+  };
+  std::vector<std::string> rest;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    if (argument == "--") {
+      rest.insert(rest.end(), arguments.begin() + static_cast<ptrdiff_t>(i), arguments.end());
+      break;
+    }
+    const size_t equals = argument.find('=');
+    const std::string name = argument.substr(0, equals);
+    if (!name.starts_with("--") || name.find('.') == std::string::npos) {
+      rest.push_back(argument);
+      continue;
+    }
+    std::string value = "true";
+    const bool next_is_value = i + 1 < arguments.size() && !arguments[i + 1].starts_with("--");
+    if (equals != std::string::npos) {
+      value = argument.substr(equals + 1);
+    } else if (next_is_value && !is_boolean(name.substr(2))) {
+      value = arguments[++i];
+    } else if (next_is_value && (arguments[i + 1] == "true" || arguments[i + 1] == "false")) {
+      value = arguments[++i];
+    } else if (!is_boolean(name.substr(2))) {
+      value.clear();
+    }
+    into.flags.emplace_back(name.substr(2), std::move(value));
+  }
+  return rest;
+}
+
+void add_settings(CLI::App& command, Invocation& into, std::initializer_list<std::string_view> names) {
+  command.add_option("-c,--config", into.config_path, "Configuration file (default: $TESSERA_CONFIG, ./tessera.yaml)")
+      ->type_name("FILE");
+  for (const config::SettingInfo& info : config::settings_table()) {
+    if (info.flag.empty() || std::ranges::find(names, info.flag) == names.end()) continue;
+    command
+        .add_option_function<std::string>(
+            "--" + std::string(info.flag),
+            [&into, name = info.name()](const std::string& value) { into.flags.emplace_back(name, value); },
+            std::string(info.help))
+        ->type_name("VALUE");
+  }
+}
+
+void add_query_options(CLI::App& command, Invocation& into) {
+  add_settings(command, into, {"data", "log-level"});
+  command.add_option("--server", into.server, "URL of a running server to ask, instead of opening the data directory")
+      ->type_name("URL");
+  command.add_option("--collection", into.collection, "Collection (default: default)")->type_name("NAME");
+  command.add_flag("--json", into.json, "Print JSON");
+}
+
+void add_query_commands(CLI::App& app, Invocation& into) {
+  CLI::App* const ingest =
+      app.add_subcommand("ingest", "Take in documents: files, folders, URLs, or - for standard input");
+  ingest->add_option("path", into.paths, "What to take in")->required()->type_name("PATH...");
+  add_query_options(*ingest, into);
+  ingest->footer(
+      "Files keep their identity by their path: the same file again is an update, an unchanged one is skipped.\n"
+      "Folders are read with everything below them; hidden files and unknown kinds are passed over.\n"
+      "Markdown, HTML, PDF, DOCX, text, CSV and JSON are understood.\n");
+  ingest->callback([&into] { into.verb = Verb::ingest; });
+
+  CLI::App* const search = app.add_subcommand("search", "Print the passages that answer a query best");
+  search->add_option("query", into.text, "What to look for")->required()->type_name("QUERY");
+  add_query_options(*search, into);
+  search->add_option("-k,--top-k", into.top_k, "How many passages")->check(CLI::Range(1, 1000))->type_name("N");
+  search->add_option("--mode", into.mode, "hybrid, dense or lexical")
+      ->check(CLI::IsMember({"hybrid", "dense", "lexical"}))
+      ->type_name("MODE");
+  search->callback([&into] { into.verb = Verb::search; });
+
+  CLI::App* const ask = app.add_subcommand("ask", "Answer a question from the documents, with citations");
+  ask->add_option("question", into.text, "The question")->required()->type_name("QUESTION");
+  add_query_options(*ask, into);
+  ask->add_option("-k,--top-k", into.top_k, "How many passages the answer may rest on")
+      ->check(CLI::Range(1, 100))
+      ->type_name("N");
+  ask->add_option("--model", into.model, "Model (default: chat.default_model)")->type_name("NAME");
+  ask->add_option("--session", into.session_id, "Go on with this session")->type_name("ID");
+  ask->callback([&into] { into.verb = Verb::ask; });
+}
+
+void add_reference_options(CLI::App& command, Invocation& into, bool yaml) {
+  command.add_flag_callback("--markdown", [&into] { into.form = ReferenceForm::markdown; }, "As a page of the manual");
+  if (yaml) {
+    command.add_flag_callback("--yaml", [&into] { into.form = ReferenceForm::yaml; }, "As a commented tessera.yaml");
+  }
+}
+
+void add_config_commands(CLI::App& app, Invocation& into) {
+  CLI::App* const config = app.add_subcommand("config", "Check and show the configuration");
+  config->require_subcommand(1);
+  CLI::App* const check = config->add_subcommand("check", "Say whether the configuration is right, and what is not");
+  add_settings(*check, into, {"host", "port", "data", "log-level"});
+  check->callback([&into] { into.verb = Verb::config_check; });
+  CLI::App* const show = config->add_subcommand("show", "Print the settings in force and where each came from");
+  add_settings(*show, into, {"host", "port", "data", "log-level"});
+  show->add_flag("--json", into.json, "Print JSON");
+  show->callback([&into] { into.verb = Verb::config_show; });
+  CLI::App* const reference = config->add_subcommand("reference", "Print every setting with its default and meaning");
+  add_reference_options(*reference, into, true);
+  reference->callback([&into] { into.verb = Verb::config_reference; });
+
+  CLI::App* const metrics = app.add_subcommand("metrics", "About the metrics");
+  metrics->require_subcommand(1);
+  CLI::App* const metrics_table =
+      metrics->add_subcommand("reference", "Print every metric with its labels and meaning");
+  add_reference_options(*metrics_table, into, false);
+  metrics_table->callback([&into] { into.verb = Verb::metrics_reference; });
+  CLI::App* const openapi = app.add_subcommand("openapi", "Print the HTTP contract as OpenAPI");
+  openapi->callback([&into] { into.verb = Verb::openapi; });
+}
+
+}  // namespace
+
+Invocation parse_command_line(const std::vector<std::string>& arguments) {
+  Invocation result;
+  std::vector<std::string> rest = take_settings(arguments, result);
+  CLI::App app("Tessera: the backend of an LLM application in one program. Documents in, cited answers out.",
+               "tessera");
+  app.require_subcommand(0, 1);
+  app.footer(kFooter);
+  app.add_flag("--no-color", result.no_color, "No colours (also: the variable NO_COLOR)");
+  bool version = false;
+  app.add_flag("--version", version, "Print the version");
+  app.fallthrough();
+
+  CLI::App* const serve = app.add_subcommand("serve", "Run the server until it is told to stop (Ctrl-C, SIGTERM)");
+  add_settings(*serve, result, {"host", "port", "data", "log-level"});
+  serve->callback([&result] { result.verb = Verb::serve; });
+  add_query_commands(app, result);
+  add_config_commands(app, result);
+  CLI::App* const about = app.add_subcommand("version", "Print the version");
+  about->add_flag("--json", result.json, "Print JSON");
+  about->callback([&result] { result.verb = Verb::version; });
+
+  std::ranges::reverse(rest);  // CLI11 takes them from the back
+  try {
+    app.parse(rest);
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App* deepest = &app;
+    while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().front();
+    result.verb = Verb::quit;
+    result.message = deepest->help();
+    return result;
+  } catch (const CLI::ParseError& error) {
+    result.verb = Verb::quit;
+    result.exit_code = kExitUsage;
+    result.message = std::string("tessera: ") + error.what() + "\nTry `tessera --help`.\n";
+    return result;
+  }
+  if (version) result.verb = Verb::version;
+  if (result.verb == Verb::quit) result.message = app.help();
+  return result;
+}
+
+}  // namespace tessera::app

@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "app/commands.h"
+#include "app/engine.h"
+#include "app/server.h"
+#include "app/server_note.h"
+
+namespace tessera::app {
+namespace {
+
+/// Signals that ask for an orderly end. Blocked in all threads before any is made, and waited for by the main thread.
+class StopSignals {
+ public:
+  StopSignals() {
+    sigemptyset(&set_);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, signal);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+  std::string_view wait() {
+    int signal = 0;
+    while (sigwait(&set_, &signal) != 0) {
+    }
+    // From here on a second signal does what it does by default: end the process at once.
+    pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+    return signal == SIGINT ? "SIGINT" : signal == SIGHUP ? "SIGHUP" : "SIGTERM";
+  }
+
+ private:
+  sigset_t set_{};
+};
+
+/// Ends the process when stopping takes longer than it may. What was acknowledged is on disk already, so nothing is
+/// lost; the next start catches the indexes up.
+class StopBound {
+ public:
+  StopBound(base::Millis bound, base::Logger& log)
+      : thread_([this, bound, &log] {
+          std::unique_lock lock(mutex_);
+          if (changed_.wait_for(lock, bound, [this] { return done_; })) return;
+          log.log(base::LogLevel::error, "stop_forced", {{"after_ms", bound.count()}});
+          log.flush();
+          _exit(kExitFailure);
+        }) {}
+  ~StopBound() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+  }
+  StopBound(const StopBound&) = delete;
+  StopBound& operator=(const StopBound&) = delete;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;  // guarded by mutex_
+  std::thread thread_;
+};
+
+/// Time for flushing after the grace period for requests.
+constexpr base::Millis kFlushTime{10'000};
+
+void announce(const Server& server, const config::Settings& settings, const Terminal& terminal) {
+  std::string text = fmt::format("Tessera {} listening on {}\n", version(), server.url());
+  if (terminal.out_is_terminal) {
+    const bool memory = settings.storage.backend == "memory";
+    text += fmt::format("Data in {}. Model {}. Ctrl-C stops.\n",
+                        memory ? "memory only" : harmless(settings.storage.directory, false),
+                        harmless(settings.chat.default_model, false));
+  }
+  write_out(text);
+}
+
+}  // namespace
+
+int serve(const Invocation& invocation, const Surroundings& here) {
+  const auto loaded = load_settings(invocation, here);
+  if (!loaded) return report(here.terminal, loaded.error());
+  const config::Settings& settings = *loaded->settings;
+  StopSignals signals;
+  const auto log = make_logger(settings, here.terminal, true);
+
+  auto engine = Engine::create(loaded->settings, *log);
+  if (!engine) return report(here.terminal, engine.error());
+  auto server = Server::start(**engine);
+  if (!server) return report(here.terminal, server.error());
+  std::optional<ServerNote> note;
+  if (settings.storage.backend != "memory") {
+    auto written = ServerNote::write(settings.storage.directory, (*server)->url());
+    if (!written) return report(here.terminal, written.error());
+    note.emplace(*std::move(written));
+  }
+  log->log(base::LogLevel::info, "listening",
+           {{"url", std::string_view((*server)->url())},
+            {"version", version()},
+            {"shards", int64_t((*engine)->shards().count())}});
+  announce(**server, settings, here.terminal);
+
+  const std::string_view signal = signals.wait();
+  log->log(base::LogLevel::info, "stopping", {{"signal", signal}});
+  const base::Millis grace = settings.server.shutdown_grace_ms;
+  const StopBound bound(grace + kFlushTime, *log);
+  bool whole = (*server)->stop(grace);
+  note.reset();
+  server->reset();
+  whole = (*engine)->stop(kFlushTime / 2) && whole;
+  engine->reset();
+  log->log(base::LogLevel::info, "stopped", {{"cut", !whole}});
+  log->flush();
+  return kExitOk;
+}
+
+}  // namespace tessera::app

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "app/invocation.h"
+
+namespace tessera::app {
+
+// One function for each command; each returns the exit code.
+
+/// Runs the server until SIGTERM, SIGINT or SIGHUP; a second signal ends it at once.
+int serve(const Invocation& invocation, const Surroundings& here);
+/// Takes files, directories, URLs and standard input into a collection.
+int ingest(const Invocation& invocation, const Surroundings& here);
+/// Prints the passages that match a query.
+int search(const Invocation& invocation, const Surroundings& here);
+/// Answers a question, streaming the answer.
+int ask(const Invocation& invocation, const Surroundings& here);
+/// `config check|show|reference`, `metrics reference`, `openapi`, `version`.
+int config_check(const Invocation& invocation, const Surroundings& here);
+int config_show(const Invocation& invocation, const Surroundings& here);
+int config_reference(const Invocation& invocation);
+int metrics_reference(const Invocation& invocation);
+int openapi();
+int print_version(const Invocation& invocation);
+/// Prints help, or what is wrong with the command line.
+int quit(const Invocation& invocation);
+
+}  // namespace tessera::app

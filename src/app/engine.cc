@@ -1,0 +1,361 @@
+#include "app/engine.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "app/metered.h"
+#include "app/models.h"
+#include "async/blocking_pool.h"
+#include "chat/chat_service.h"
+#include "chat/chat_streams.h"
+#include "chat/completion_service.h"
+#include "chat/sessions.h"
+#include "chat/stream_table.h"
+#include "index/retrieval_index.h"
+#include "parse/parser.h"
+#include "rag/directory_ingest.h"
+#include "rag/embedder_table.h"
+#include "rag/index_feed.h"
+#include "rag/ingest.h"
+#include "rag/library.h"
+#include "rag/retriever.h"
+#include "rag/task_registry.h"
+#include "store/memory/memory_store.h"
+#include "store/sqlite/sqlite_store.h"
+#include "wire/http_client.h"
+
+namespace tessera::app {
+namespace {
+
+using base::Result;
+using config::Settings;
+
+size_t cores() {
+  return std::max<size_t>(1, std::thread::hardware_concurrency());
+}
+size_t or_cores(int64_t setting) {
+  return setting == 0 ? cores() : static_cast<size_t>(setting);
+}
+
+async::BlockingPoolOptions pool_options(std::string name, size_t threads, size_t queue_max) {
+  async::BlockingPoolOptions options;
+  options.name = std::move(name);
+  options.threads = threads;
+  options.queue_max = queue_max;
+  return options;
+}
+
+// One of the two, behind the ports.
+struct Stores {
+  std::unique_ptr<store::SqliteStore> sqlite;
+  std::unique_ptr<store::MemoryStore> memory;
+  core::DocumentStore& documents() { return sqlite ? sqlite->documents() : memory->documents(); }
+  core::ConversationStore& conversations() { return sqlite ? sqlite->conversations() : memory->conversations(); }
+  core::TaskStore& tasks() { return sqlite ? sqlite->tasks() : memory->tasks(); }
+};
+
+Result<Stores> open_stores(const Settings& settings, async::BlockingPool& pool, const base::Clock& clock,
+                           base::Logger& log) {
+  Stores stores;
+  if (settings.storage.backend == "memory") {
+    stores.memory = std::make_unique<store::MemoryStore>(clock);
+    return stores;
+  }
+  store::SqliteOptions options;
+  options.path = (std::filesystem::path(settings.storage.directory) / "tessera.db").string();
+  options.readers = static_cast<size_t>(settings.storage.readers);
+  options.write_queue_max = static_cast<size_t>(settings.storage.write_queue_max);
+  options.group_max = static_cast<size_t>(settings.storage.write_group_max);
+  options.cache_kib = settings.storage.cache_bytes / 1024;
+  TESSERA_TRY(stores.sqlite, store::SqliteStore::open(std::move(options), pool, clock, log));
+  return stores;
+}
+
+Result<std::unique_ptr<core::RetrievalIndex>> open_index(const Settings& settings, base::Logger& log) {
+  index::IndexOptions options;
+  if (settings.storage.backend != "memory") {
+    options.directory = std::filesystem::path(settings.storage.directory) / "index";
+  }
+  return index::create_retrieval_index(std::move(options), log);
+}
+
+parse::ParseLimits parse_limits(const Settings& settings) {
+  parse::ParseLimits limits;
+  limits.input_bytes_max = static_cast<size_t>(settings.ingest.document_bytes_max);
+  limits.text_bytes_max = static_cast<size_t>(settings.parse.text_bytes_max);
+  limits.archive_entry_bytes_max = static_cast<size_t>(settings.parse.text_bytes_max);
+  limits.pdf_timeout = settings.parse.pdf_timeout_ms;
+  limits.pdf_memory_max = static_cast<size_t>(settings.parse.pdf_memory_bytes_max);
+  limits.pdftotext_path = settings.parse.pdf_command;
+  return limits;
+}
+
+rag::RetrieverOptions retriever_options(const Settings& settings) {
+  rag::RetrieverOptions options;
+  options.top_k_max = static_cast<size_t>(settings.search.top_k_max);
+  options.query_bytes_max = static_cast<size_t>(settings.search.query_bytes_max);
+  options.candidates_min = static_cast<size_t>(settings.search.candidates);
+  return options;
+}
+
+rag::IngestOptions ingest_options(const Settings& settings, boost::asio::any_io_executor embedding) {
+  const size_t workers = or_cores(settings.ingest.workers);
+  rag::IngestOptions options;
+  options.document_bytes_max = static_cast<size_t>(settings.ingest.document_bytes_max);
+  options.chunks_max = static_cast<size_t>(settings.ingest.chunks_max);
+  options.embed_batch = static_cast<size_t>(settings.embedding.batch_size);
+  options.interactive_max = workers * 4;
+  options.interactive_waiting_max = static_cast<size_t>(settings.ingest.queue_max);
+  options.background_max = workers * 2;
+  options.embed_executor = std::move(embedding);
+  return options;
+}
+
+rag::DirectoryOptions directory_options(const Settings& settings) {
+  rag::DirectoryOptions options;
+  options.allowed_roots = settings.ingest.roots;
+  options.bounds.files_max = static_cast<size_t>(settings.ingest.directory_files_max);
+  options.bounds.file_bytes_max = settings.ingest.document_bytes_max;
+  options.parallel = or_cores(settings.ingest.workers);
+  options.poll_every = settings.ingest.watch_interval_ms;
+  return options;
+}
+
+chat::ChatOptions chat_options(const Settings& settings) {
+  chat::ChatOptions options;
+  options.message_bytes_max = static_cast<size_t>(settings.chat.message_bytes_max);
+  return options;
+}
+
+chat::StreamTableOptions stream_options(const Settings& settings) {
+  chat::StreamTableOptions options;
+  options.streams_max = static_cast<size_t>(settings.chat.streams_max);
+  options.keep_finished = settings.chat.stream_keep_ms;
+  return options;
+}
+
+rag::TaskRegistryOptions task_options(const Settings& settings) {
+  rag::TaskRegistryOptions options;
+  options.running_max = static_cast<size_t>(settings.tasks.concurrent_max);
+  options.finished_max = static_cast<size_t>(settings.tasks.keep_max);
+  return options;
+}
+
+}  // namespace
+
+// In the order of construction: each part names those above it only, so destruction in reverse is safe.
+struct Engine::Parts {
+  Parts(config::Snapshot snapshot, base::Logger& logger)
+      : settings(std::move(snapshot)),
+        log(logger),
+        sampler(clock, settings->storage.backend == "memory" ? "." : settings->storage.directory),
+        shards(or_cores(settings->server.shards)),
+        embedding_loop(1),
+        read_pool(pool_options("store", static_cast<size_t>(settings->storage.readers), 4096)),
+        search_pool(pool_options("search", cores(), 1024)),
+        ingest_pool(pool_options("ingest", or_cores(settings->ingest.workers),
+                                 static_cast<size_t>(settings->ingest.queue_max))) {}
+
+  Result<> open();
+  void build_services();
+  void collect();
+
+  config::Snapshot settings;
+  base::Logger& log;
+  base::SystemClock clock;
+  base::SystemRandom random;
+  base::IdSource ids{clock, random};
+  observe::Metrics metrics;
+  observe::SystemSampler sampler;
+  async::Shards shards;
+  async::Shards embedding_loop;  // embedding is CPU work; it must not hold up the shards
+  async::BlockingPool read_pool;
+  async::BlockingPool search_pool;
+  async::BlockingPool ingest_pool;
+  std::shared_ptr<wire::HttpClient> http = std::make_shared<wire::HttpClient>();
+  Stores stores;
+  std::unique_ptr<core::RetrievalIndex> index;
+  std::unique_ptr<core::DocumentParser> parser;
+  std::unique_ptr<Models> models;
+  std::unique_ptr<rag::FileTree> files;
+  std::unique_ptr<rag::IndexFeed> feed;
+  std::unique_ptr<rag::HybridRetriever> plain_retriever;
+  std::unique_ptr<MeteredRetriever> retriever;
+  std::unique_ptr<rag::IngestService> ingest;
+  std::unique_ptr<rag::Library> library;
+  std::unique_ptr<rag::TaskRegistry> tasks;
+  std::unique_ptr<rag::DirectoryIngest> directories;
+  std::unique_ptr<chat::StreamTable> stream_table;
+  std::unique_ptr<chat::ChatService> chat;
+  std::unique_ptr<chat::CompletionService> completions;
+  std::unique_ptr<chat::Sessions> sessions;
+  std::unique_ptr<chat::ChatStreams> streams;
+  bool stopped = false;
+};
+
+Result<> Engine::Parts::open() {
+  TESSERA_TRY(stores, open_stores(*settings, read_pool, clock, log));
+  TESSERA_TRY(index, open_index(*settings, log));
+  TESSERA_TRY(models, Models::create(*settings, {http, metrics, clock, random}));
+  parser = parse::create_parser(parse_limits(*settings));
+  files = rag::posix_file_tree();
+  feed = std::make_unique<rag::IndexFeed>(stores.documents(), *index, log);
+  build_services();
+  return feed->start();
+}
+
+void Engine::Parts::build_services() {
+  core::DocumentStore& documents = stores.documents();
+  rag::EmbedderTable& embedders = models->embedders();
+  plain_retriever = std::make_unique<rag::HybridRetriever>(
+      rag::RetrieverParts{documents, *index, *feed, embedders, search_pool, clock}, retriever_options(*settings));
+  retriever = std::make_unique<MeteredRetriever>(*plain_retriever, metrics, clock);
+  ingest =
+      std::make_unique<rag::IngestService>(rag::IngestParts{documents, *parser, embedders, *feed, ingest_pool, ids},
+                                           ingest_options(*settings, embedding_loop.executor(0)));
+  library = std::make_unique<rag::Library>(documents, *index, *feed);
+  tasks = std::make_unique<rag::TaskRegistry>(stores.tasks(), clock, ids, log, task_options(*settings));
+  directories = std::make_unique<rag::DirectoryIngest>(
+      rag::DirectoryParts{documents, *parser, *ingest, *library, *feed, *tasks, *files, ingest_pool, clock, log,
+                          shards.next_executor()},
+      directory_options(*settings));
+
+  const core::Embedder& counter = embedders.fallback();
+  const chat::ChatParts chat_parts{stores.conversations(),
+                                   documents,
+                                   *retriever,
+                                   models->catalog(),
+                                   clock,
+                                   ids,
+                                   log,
+                                   [&counter](std::string_view text) { return counter.count_tokens(text); }};
+  stream_table = std::make_unique<chat::StreamTable>(clock, stream_options(*settings));
+  chat = std::make_unique<chat::ChatService>(chat_parts, chat_options(*settings));
+  completions = std::make_unique<chat::CompletionService>(chat_parts, chat_options(*settings));
+  sessions = std::make_unique<chat::Sessions>(stores.conversations());
+  streams = std::make_unique<chat::ChatStreams>(*chat, *stream_table, ids, shards.next_executor());
+  metrics.build_info.with(version()).set(1);
+  metrics.add_collector([this] { collect(); });
+}
+
+// Gauges that are cheaper to read than to keep.
+void Engine::Parts::collect() {
+  const core::IndexStats totals = index->total_stats();
+  metrics.index_documents.set(static_cast<double>(totals.documents));
+  metrics.index_chunks.set(static_cast<double>(totals.chunks));
+  metrics.index_memory.set(static_cast<double>(totals.memory_bytes));
+  metrics.index_lag.set(static_cast<double>(feed->health().lag()));
+  metrics.streams.set(static_cast<double>(stream_table->streams()));
+  const observe::ProcessStats process = observe::read_process_stats();
+  metrics.process_memory.set(static_cast<double>(process.resident_bytes));
+  metrics.process_cpu.set(process.cpu_seconds);
+  metrics.process_fds.set(static_cast<double>(process.open_fds));
+  metrics.process_threads.set(static_cast<double>(process.threads));
+  metrics.process_start.set(process.start_time_seconds);
+}
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Result<std::unique_ptr<Engine>> Engine::create(config::Snapshot settings, base::Logger& log) {
+  auto parts = std::make_unique<Parts>(std::move(settings), log);
+  TESSERA_CHECK(parts->open());
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+Engine::~Engine() {
+  stop(parts_->settings->server.shutdown_grace_ms);
+}
+
+bool Engine::stop(base::Millis grace) {
+  if (std::exchange(parts_->stopped, true)) return true;
+  const base::SteadyTime end = parts_->clock.now() + grace;
+  const auto left = [&] {
+    return std::max(base::Millis(0), std::chrono::duration_cast<base::Millis>(end - parts_->clock.now()));
+  };
+  bool all = parts_->streams->stop(left());
+  all = parts_->directories->stop(left()) && all;
+  parts_->metrics.remove_collectors();
+  parts_->feed->stop();
+  return all;
+}
+
+async::Task<Result<>> Engine::wait_ready(async::WaitBounds bounds) {
+  return parts_->feed->wait_ready(std::move(bounds));
+}
+
+const Settings& Engine::settings() const {
+  return *parts_->settings;
+}
+config::Snapshot Engine::snapshot() const {
+  return parts_->settings;
+}
+rag::IngestService& Engine::ingest() {
+  return *parts_->ingest;
+}
+rag::Library& Engine::library() {
+  return *parts_->library;
+}
+rag::DirectoryIngest& Engine::directories() {
+  return *parts_->directories;
+}
+rag::TaskRegistry& Engine::tasks() {
+  return *parts_->tasks;
+}
+rag::IndexFeed& Engine::feed() {
+  return *parts_->feed;
+}
+rag::EmbedderTable& Engine::embedders() {
+  return parts_->models->embedders();
+}
+core::Retriever& Engine::retriever() {
+  return *parts_->retriever;
+}
+const core::DocumentParser& Engine::parser() const {
+  return *parts_->parser;
+}
+chat::ChatService& Engine::chat() {
+  return *parts_->chat;
+}
+chat::ChatStreams& Engine::streams() {
+  return *parts_->streams;
+}
+chat::StreamTable& Engine::stream_table() {
+  return *parts_->stream_table;
+}
+chat::CompletionService& Engine::completions() {
+  return *parts_->completions;
+}
+chat::Sessions& Engine::sessions() {
+  return *parts_->sessions;
+}
+core::ModelCatalog& Engine::models() {
+  return parts_->models->catalog();
+}
+wire::HttpClient& Engine::http() {
+  return *parts_->http;
+}
+observe::Metrics& Engine::metrics() {
+  return parts_->metrics;
+}
+observe::SystemSampler& Engine::sampler() {
+  return parts_->sampler;
+}
+async::Shards& Engine::shards() {
+  return parts_->shards;
+}
+base::Logger& Engine::log() {
+  return parts_->log;
+}
+const base::Clock& Engine::clock() const {
+  return parts_->clock;
+}
+const base::IdSource& Engine::ids() const {
+  return parts_->ids;
+}
+
+std::string_view version() {
+  return TESSERA_VERSION;
+}
+
+}  // namespace tessera::app

@@ -1,0 +1,81 @@
+#include "app/models.h"
+
+#include "app/metered.h"
+#include "index/embedding/static_embedder.h"
+#include "llm/extractive/extractive_model.h"
+#include "llm/mock/mock_model.h"
+#include "llm/model_catalog.h"
+#include "llm/providers/openai_embedder.h"
+#include "llm/providers/openai_model.h"
+
+namespace tessera::app {
+namespace {
+
+using base::Result;
+
+llm::ProviderOptions provider_options(const config::ProviderSettings& provider, const config::LlmSettings& llm) {
+  llm::ProviderOptions options;
+  options.name = provider.name;
+  options.base_url = provider.base_url;
+  options.api_key = provider.api_key;
+  options.models = provider.models;
+  options.connect_timeout = provider.connect_timeout_ms;
+  options.first_token_timeout = provider.first_token_timeout_ms;
+  options.idle_timeout = provider.idle_timeout_ms;
+  options.total_timeout = provider.total_timeout_ms;
+  options.attempts_max = provider.attempts_max;
+  options.concurrent_max = static_cast<size_t>(provider.concurrent_max);
+  options.addresses = llm.allow_private_addresses ? wire::AddressPolicy::any : wire::AddressPolicy::public_only;
+  return options;
+}
+
+llm::OpenAiEmbedderOptions embedder_options(const config::EmbeddingSettings& embedding) {
+  llm::OpenAiEmbedderOptions options;
+  options.model = embedding.model;
+  options.dimensions = static_cast<size_t>(embedding.dimensions);
+  options.batch_size = static_cast<size_t>(embedding.batch_size);
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings, Means means) {
+  std::unique_ptr<Models> models(new Models);
+  TESSERA_TRY(index::StaticEmbedder embedder, index::StaticEmbedder::embedded());
+  const auto built_in = std::make_shared<index::StaticEmbedder>(std::move(embedder));
+
+  std::vector<llm::CatalogEntry> entries;
+  entries.push_back({.provider = "extractive",
+                     .models = {std::string(llm::kExtractiveModelId)},
+                     .model = std::make_shared<llm::ExtractiveModel>(built_in, means.clock),
+                     .needs_sources = true});
+  for (const config::ProviderSettings& provider : settings.providers) {
+    const auto client = std::make_shared<llm::ProviderClient>(provider_options(provider, settings.llm), means.http,
+                                                              means.clock, means.random);
+    entries.push_back({.provider = provider.name,
+                       .models = provider.models,
+                       .model = std::make_shared<llm::OpenAiModel>(client),
+                       .any_model = true});
+    if (settings.embedding.provider == provider.name) {
+      models->embedders_.push_back(std::make_shared<MeteredEmbedder>(
+          std::make_shared<llm::OpenAiEmbedder>(embedder_options(settings.embedding), client), means.metrics,
+          means.clock));
+    }
+  }
+  if (settings.mock.enabled) {
+    entries.push_back({.provider = "mock",
+                       .models = {"mock/echo", "mock/lorem"},
+                       .model = std::make_shared<llm::MockModel>(
+                           means.clock, llm::MockOptions{.token_delay = settings.mock.token_delay_ms})});
+  }
+  models->embedders_.push_back(std::make_shared<MeteredEmbedder>(built_in, means.metrics, means.clock));
+
+  std::vector<core::Embedder*> table;
+  for (const auto& each : models->embedders_) table.push_back(each.get());
+  models->table_ = std::make_unique<rag::EmbedderTable>(std::move(table));
+  TESSERA_TRY(models->plain_catalog_, llm::ModelCatalog::create(std::move(entries), settings.chat.default_model));
+  models->catalog_ = std::make_unique<MeteredCatalog>(*models->plain_catalog_, means.metrics, means.clock);
+  return models;
+}
+
+}  // namespace tessera::app
