@@ -124,7 +124,7 @@ Task<base::Result<core::ChatCompletion>> MockModel::generate(const core::Request
     if (sink != nullptr) TESSERA_CO_CHECK(co_await sink->on_delta(core::ChatDelta{std::string(word), {}}));
     ++given;
   }
-  if (script.fail && given <= script.fail_after) co_return failure();
+  if (script.fail) co_return failure();
   for (const core::ChatMessage& message : request.messages) {
     completion.usage.prompt_tokens += static_cast<int64_t>(words_of(message.content).size());
   }
