@@ -23,6 +23,7 @@ void store(uint32_t* to, Lanes lanes) {
 }
 
 void pack(const uint32_t* values, unsigned bits, uint32_t* words) {
+  if (bits == 0) return;  // there are no words to write to
   std::memset(words, 0, size_t{bits} * sizeof(Lanes));
   for (unsigned group = 0; group < kGroups; ++group) {
     const unsigned bit = group * bits;
