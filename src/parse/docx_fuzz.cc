@@ -7,7 +7,10 @@
 namespace {
 
 void append_number(std::string& out, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xFF);
+  for (; bytes > 0; --bytes) {
+    out += static_cast<char>(value & 0xFF);
+    value >>= 8;
+  }
 }
 
 uint32_t crc32(std::string_view bytes) {

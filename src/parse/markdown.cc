@@ -127,6 +127,7 @@ class MarkdownReader {
       document_.text += '\n';
       at = end + 1;
     }
+    line_start_ = document_.text.size();
     end_block();
   }
 
@@ -151,8 +152,8 @@ class MarkdownReader {
     if (open_ == Open::code && line.indent < 4) end_block();
     if (opens_fence(line)) return open_fence(line);
     if (line.quotes == 0 && line.indent >= 4 && !in_paragraph_ && !in_list_) return code_line(line);
-    if (line.content.starts_with("<!--") && line.content.find("-->") == kNone) {
-      comment_ = true;
+    if (line.indent <= 3 && line.content.starts_with("<!--")) {
+      comment_ = line.content.find("-->") == kNone;
       paragraph_ends();
       return copy(line);
     }
@@ -190,6 +191,7 @@ class MarkdownReader {
       in_list_ = true;
       in_paragraph_ = true;
       paragraph_in_list_ = true;
+      previous_line_start_ = kNone;  // no table starts at a list item's own line
       copy_inline(line);
       return true;
     }
