@@ -11,7 +11,7 @@
 
 namespace tessera::api {
 
-// Renders the product's types as the JSON objects of schemas.cc.
+// Renders the product's types as the JSON objects of answer_schemas.cc.
 
 void write_time(JsonWriter& out, std::string_view name, int64_t unix_ms);
 void write_cursor(JsonWriter& out, const std::string& next_cursor);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/schema_fields.h"
 #include "base/assert.h"
 
 namespace tessera::api {
@@ -79,6 +80,14 @@ std::span<const RouteSpec, kRouteCount> all_routes() {
   return kRoutes;
 }
 
+std::vector<const Schema*> all_schemas() {
+  const auto requests = request_schemas();
+  const auto answers = answer_schemas();
+  std::vector<const Schema*> all(requests.begin(), requests.end());
+  all.insert(all.end(), answers.begin(), answers.end());
+  return all;
+}
+
 std::string_view to_string(Scope scope) {
   switch (scope) {
     case Scope::none:
@@ -101,10 +110,12 @@ std::string_view to_string(Scope scope) {
 
 const Schema* find_schema(std::string_view name) {
   if (name == "none") return nullptr;
-  const auto schemas = all_schemas();
-  const auto it = std::ranges::find(schemas, name, [](const Schema* schema) { return schema->name; });
-  TESSERA_ASSERT(it != schemas.end());
-  return *it;
+  for (const auto table : {request_schemas(), answer_schemas()}) {
+    const auto it = std::ranges::find(table, name, [](const Schema* schema) { return schema->name; });
+    if (it != table.end()) return *it;
+  }
+  TESSERA_ASSERT(!"the schema is declared");
+  return nullptr;
 }
 
 Router::Router() {

@@ -3,6 +3,7 @@
 #include <limits>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace tessera::api {
 
@@ -31,7 +32,7 @@ struct Schema {
   bool open = false;
 };
 
-/// All schemas of the contract, for OpenAPI.
-std::span<const Schema* const> all_schemas();
+/// All schemas of the contract: request_schemas.cc, then answer_schemas.cc.
+std::vector<const Schema*> all_schemas();
 
 }  // namespace tessera::api

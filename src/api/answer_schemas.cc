@@ -1,182 +1,9 @@
-#include <array>
-
-#include "api/schema.h"
+#include "api/schema_fields.h"
 
 namespace tessera::api {
 namespace {
 
-using enum FieldType;
-
-constexpr double kNoMin = std::numeric_limits<double>::lowest();
-constexpr double kNoMax = std::numeric_limits<double>::max();
-
-constexpr Field text_field(std::string_view name, std::string_view help, double max_bytes = kNoMax) {
-  return {.name = name, .type = text, .help = help, .max = max_bytes};
-}
-constexpr Field integer_field(std::string_view name, std::string_view help, double min = kNoMin, double max = kNoMax) {
-  return {.name = name, .type = integer, .help = help, .min = min, .max = max};
-}
-constexpr Field number_field(std::string_view name, std::string_view help, double min = kNoMin, double max = kNoMax) {
-  return {.name = name, .type = number, .help = help, .min = min, .max = max};
-}
-constexpr Field boolean_field(std::string_view name, std::string_view help) {
-  return {.name = name, .type = boolean, .help = help};
-}
-constexpr Field map_field(std::string_view name, std::string_view help) {
-  return {.name = name, .type = map, .help = help};
-}
-constexpr Field list_field(std::string_view name, const Schema* items, std::string_view help) {
-  return {.name = name, .type = array, .help = help, .items = items};
-}
-constexpr Field object_field(std::string_view name, const Schema* items, std::string_view help) {
-  return {.name = name, .type = object, .help = help, .items = items};
-}
-constexpr Field choice_field(std::string_view name, std::string_view allowed, std::string_view help) {
-  return {.name = name, .type = text, .help = help, .allowed = allowed};
-}
-constexpr Field required(Field field) {
-  field.required = true;
-  return field;
-}
-constexpr Field nullable(Field field) {
-  field.nullable = true;
-  return field;
-}
-
-/// Elements of an array that may be anything.
-constexpr Schema kAnything{.name = "", .fields = {}, .open = true};
-
-// --- Requests of the native routes ---
-
-constexpr Field kIngestRequestFields[] = {
-    text_field("text", "The document itself; this or url"),
-    text_field("url", "Where to fetch it (http or https); redirects and private addresses are refused", 4096),
-    text_field("title", "Wins over the title found in the document", 1024),
-    text_field("document_id", "Your id: the same id again is an update; made from the source, or new, when absent",
-               256),
-    text_field("collection", "Made with default settings when it does not exist; default \"default\"", 128),
-    text_field("content_type", "text/markdown, text/html, text/plain, text/csv, application/json, ...", 256),
-    map_field("metadata", "Free names and values, for filters"),
-};
-constexpr Schema kIngestRequest{"IngestRequest", kIngestRequestFields};
-
-constexpr Field kDirectoryRequestFields[] = {
-    required(text_field("path", "A directory inside one of ingest.roots", 4096)),
-    text_field("collection", "Where its documents go; default \"default\"", 128),
-    boolean_field("watch", "Keep following changes until the task is cancelled"),
-};
-constexpr Schema kDirectoryRequest{"DirectoryRequest", kDirectoryRequestFields};
-
-constexpr Field kScanRequestFields[] = {
-    text_field("path", "A directory inside one of ingest.roots; default: the first of them", 4096),
-    text_field("collection", "The collection that follows it; default \"default\"", 128),
-};
-constexpr Schema kScanRequest{"ScanRequest", kScanRequestFields};
-
-constexpr Field kReindexRequestFields[] = {
-    text_field("collection", "One collection; default: all of them", 128),
-};
-constexpr Schema kReindexRequest{"ReindexRequest", kReindexRequestFields};
-
-constexpr Field kCollectionRequestFields[] = {
-    required(text_field("name", "Letters, digits, '-', '_' and '.'", 128)),
-    integer_field("chunk_size", "Tokens of a chunk, at most", 16, 8192),
-    integer_field("chunk_overlap", "Tokens shared by neighbouring chunks", 0, 4096),
-    text_field("embedding_model", "A model of this server; default: the configured one", 256),
-    boolean_field("stemming", "Match English words by their stems in lexical search"),
-    map_field("metadata_schema", "Kept with the collection; describes its metadata for clients"),
-};
-constexpr Schema kCollectionRequest{"CollectionRequest", kCollectionRequestFields};
-
-constexpr Field kSearchRequestFields[] = {
-    required(Field{.name = "query", .type = text, .help = "What to look for", .min = 1, .max = 1048576}),
-    integer_field("top_k", "Most results", 0, 10000),
-    text_field("collection", "Default \"default\"", 128),
-    choice_field("mode", "hybrid|dense|lexical", "Which engines answer"),
-    map_field("filter", "Conditions on metadata: {\"field\": value}, $in, $gt, $and, $or, $not, ..."),
-    number_field("min_score", "Leave out results below this score"),
-};
-constexpr Schema kSearchRequest{"SearchRequest", kSearchRequestFields};
-
-constexpr Field kChatConfigFields[] = {
-    integer_field("top_k", "Passages to retrieve", 1, 100),
-    number_field("temperature", "0 to 2", 0, 2),
-    integer_field("max_tokens", "Longest answer", 1, 1000000),
-    Field{.name = "use_rag", .type = any, .help = "auto, true or false: look into the documents"},
-    Field{.name = "use_web_search",
-          .type = any,
-          .help = "auto, true or false; this server has no web search yet: true is refused"},
-    Field{.name = "use_memory",
-          .type = any,
-          .help = "auto, true or false; this server has no memory yet: true is refused"},
-    integer_field("max_history_messages", "Earlier messages the model sees", 0, 1000),
-    integer_field("deadline_ms", "Time for the whole answer", 1, 3600000),
-};
-constexpr Schema kChatConfig{"ChatConfig", kChatConfigFields};
-
-constexpr Field kChatRequestFields[] = {
-    required(text_field("message", "What the person says")),
-    text_field("session_id", "Goes on with a session, or begins one under your id", 256),
-    text_field("user_id", "The person", 256),
-    text_field("collection", "The documents to answer from; default \"default\"", 128),
-    text_field("model", "A model of GET /v1/models; default: the configured one", 256),
-    boolean_field("stream", "Answer as server-sent events"),
-    object_field("config", &kChatConfig, "How to answer"),
-};
-constexpr Schema kChatRequest{"ChatRequest", kChatRequestFields};
-
-constexpr Field kAskRequestFields[] = {
-    text_field("question", "What to ask; this or prompt"),
-    text_field("prompt", "Another name for question"),
-    text_field("collection", "Default \"default\"", 128),
-    text_field("model", "A model of GET /v1/models", 256),
-    text_field("model_name", "Another name for model", 256),
-    integer_field("max_tokens", "Longest answer", 1, 1000000),
-    integer_field("top_k", "Passages to retrieve", 1, 100),
-    boolean_field("prefer_fast", "Answer with the built-in extractive model"),
-    text_field("user_id", "The person", 256),
-};
-constexpr Schema kAskRequest{"AskRequest", kAskRequestFields};
-
-constexpr Field kSessionRequestFields[] = {
-    text_field("session_id", "Your id", 256),
-    text_field("user_id", "The person", 256),
-    text_field("title", "Shown in lists", 1024),
-};
-constexpr Schema kSessionRequest{"SessionRequest", kSessionRequestFields};
-
-// --- Requests in OpenAI's dialect: unknown fields go to the provider untouched ---
-
-constexpr Field kExtensionFields[] = {
-    text_field("collection", "Answer from these documents", 128),
-    text_field("session_id", "Keep the conversation under this id", 256),
-    boolean_field("use_rag", "Look into the documents"),
-    boolean_field("use_memory", "This server has no memory yet: true is refused"),
-    integer_field("top_k", "Passages to retrieve", 1, 100),
-};
-constexpr Schema kExtension{"TesseraExtension", kExtensionFields};
-
-constexpr Field kCompletionRequestFields[] = {
-    required(list_field("messages", &kAnything, "The conversation")),
-    text_field("model", "A model of GET /v1/models", 256),
-    boolean_field("stream", "Answer as server-sent events"),
-    map_field("stream_options", "include_usage"),
-    number_field("temperature", "0 to 2", 0, 2),
-    integer_field("max_tokens", "Longest answer", 1, 1000000),
-    integer_field("max_completion_tokens", "Longest answer", 1, 1000000),
-    text_field("user", "The person", 256),
-    object_field("tessera", &kExtension, "Knowledge for this request"),
-};
-constexpr Schema kChatCompletionRequest{"ChatCompletionRequest", kCompletionRequestFields, true};
-
-constexpr Field kEmbeddingRequestFields[] = {
-    required(Field{.name = "input", .type = any, .help = "A text or a list of texts"}),
-    text_field("model", "An embedding model of this server", 256),
-    choice_field("encoding_format", "float|base64", "How vectors are written"),
-    integer_field("dimensions", "Length of the vectors; the first ones are kept", 1, 8192),
-    text_field("user", "The person", 256),
-};
-constexpr Schema kEmbeddingRequest{"EmbeddingRequest", kEmbeddingRequestFields, true};
+using namespace fields;
 
 // --- Answers ---
 
@@ -410,53 +237,19 @@ constexpr Field kHealthFields[] = {
 };
 constexpr Schema kHealth{"Health", kHealthFields};
 
-constexpr const Schema* kSchemas[] = {
-    &kIngestRequest,
-    &kDirectoryRequest,
-    &kScanRequest,
-    &kReindexRequest,
-    &kCollectionRequest,
-    &kSearchRequest,
-    &kChatConfig,
-    &kChatRequest,
-    &kAskRequest,
-    &kSessionRequest,
-    &kExtension,
-    &kChatCompletionRequest,
-    &kEmbeddingRequest,
-    &kIngestResponse,
-    &kTaskAccepted,
-    &kScanReport,
-    &kTaskFailure,
-    &kTaskState,
-    &kTaskList,
-    &kDocumentHead,
-    &kDocumentList,
-    &kChunk,
-    &kDocumentDetail,
-    &kDeleted,
-    &kErased,
-    &kCollectionDetail,
-    &kCollectionList,
-    &kSearchHit,
-    &kSearchResponse,
-    &kIndexStats,
-    &kSource,
-    &kUsage,
-    &kCacheNote,
-    &kChatResponse,
-    &kAskResponse,
-    &kSessionDetail,
-    &kSessionList,
-    &kMessage,
-    &kMessageList,
-    &kHealth,
+constexpr const Schema* kAnswerSchemas[] = {
+    &kIngestResponse, &kTaskAccepted, &kScanReport,       &kTaskFailure,    &kTaskState,
+    &kTaskList,       &kDocumentHead, &kDocumentList,     &kChunk,          &kDocumentDetail,
+    &kDeleted,        &kErased,       &kCollectionDetail, &kCollectionList, &kSearchHit,
+    &kSearchResponse, &kIndexStats,   &kSource,           &kUsage,          &kCacheNote,
+    &kChatResponse,   &kAskResponse,  &kSessionDetail,    &kSessionList,    &kMessage,
+    &kMessageList,    &kHealth,
 };
 
 }  // namespace
 
-std::span<const Schema* const> all_schemas() {
-  return kSchemas;
+std::span<const Schema* const> answer_schemas() {
+  return kAnswerSchemas;
 }
 
 }  // namespace tessera::api
