@@ -81,10 +81,10 @@ TEST(Sse, WritesWhatItReads) {
 
 TEST(Sse, BoundsAnEvent) {
   for (const std::string& stream : {std::string(200, 'x'), "data: " + std::string(200, 'x') + "\n\n", [] {
-                                     std::string lines;
-                                     for (int i = 0; i < 50; ++i) lines += "data: xxxxx\n";
-                                     return lines;
-                                   }()}) {
+                                      std::string lines;
+                                      for (int i = 0; i < 50; ++i) lines += "data: xxxxx\n";
+                                      return lines;
+                                    }()}) {
     SseParser parser(100);
     std::vector<SseEvent> events;
     const auto fed = parser.feed(stream, events);

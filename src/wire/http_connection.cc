@@ -89,6 +89,7 @@ async::Task<> HttpConnection::serve() {
 async::Task<bool> HttpConnection::read_head() {
   scanner_.reset();
   phase_ = Phase::idle;
+  request_.method = Method::get;  // a refusal before the head is in must not be shaped by the request before
   idle_since_ = server_.clock.now();
   deadline_ = idle_since_ + (fresh_ ? server_.options.header_timeout : server_.options.keep_alive_timeout);
   timed_out_ = false;
