@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -54,7 +55,7 @@ struct DirectoryIngest::State {
 
   core::Task<base::Result<std::string>> allowed_path(std::string path);
   core::Task<base::Result<core::TaskRecord>> launch(core::Tenant tenant, core::TaskRecord record);
-  base::Result<std::string> occupy(const Place& place);
+  std::optional<std::string> occupy(const Place& place);
   void leave(const Place& place);
   core::Task<> run_directory(Job job);
   core::Task<base::Result<>> follow(const core::RequestContext& context, Job& job);
@@ -89,11 +90,12 @@ core::Task<base::Result<std::string>> DirectoryIngest::State::allowed_path(std::
   co_return co_await parts.pool.run(resolve);
 }
 
-base::Result<std::string> DirectoryIngest::State::occupy(const Place& place) {
+// The task that has the place; nothing when it is ours now.
+std::optional<std::string> DirectoryIngest::State::occupy(const Place& place) {
   const std::lock_guard lock(mutex);
   const auto [it, fresh] = active.try_emplace(place, "");
-  if (!fresh) return it->second;
-  return base::fail(Code::not_found, "", "");
+  if (fresh) return std::nullopt;
+  return it->second;
 }
 
 void DirectoryIngest::State::leave(const Place& place) {
@@ -161,12 +163,14 @@ core::Task<> DirectoryIngest::State::run_directory(Job job) {
 
 core::Task<base::Result<>> DirectoryIngest::State::follow(const core::RequestContext& context, Job& job) {
   if (!job.watch) co_return co_await sync.run(context, *job.task, job.root, job.collection);
-  // Before the first pass, so that nothing falls between.
-  const auto begin_watch = [this, &job]() -> base::Result<std::unique_ptr<TreeWatch>> {
-    return parts.files.watch(job.root, options.bounds);
+  std::unique_ptr<TreeWatch> watch;
+  const auto begin_watch = [this, &job, &watch]() -> base::Result<> {
+    TESSERA_TRY(watch, parts.files.watch(job.root, options.bounds));
+    return {};
   };
-  auto watch = co_await parts.pool.run(begin_watch, context.cancel);
   while (true) {
+    // Before the pass, so that nothing falls between. Without a watch the directory is looked at now and then.
+    if (!watch) std::ignore = co_await parts.pool.run(begin_watch, context.cancel);
     const auto pass = co_await sync.run(context, *job.task, job.root, job.collection);
     if (context.cancel.cancelled()) co_return pass;
     job.task->update([&](core::TaskRecord& record) {
@@ -174,14 +178,17 @@ core::Task<base::Result<>> DirectoryIngest::State::follow(const core::RequestCon
       record.error = pass ? "" : pass.error().message;  // e.g. the directory is gone; it may come back
     });
     co_await job.task->persist();
-    async::WaitBounds bounds;
-    bounds.token = context.cancel;
-    if (!watch || !(*watch)->covers_everything() || !pass) {
-      bounds.deadline = base::SystemClock().now() + options.poll_every;
+    if (!pass) watch.reset();  // the directory may be another one when it comes back
+    const auto look_again = base::SystemClock().now() + options.poll_every;
+    auto why = async::Wake::deadline;
+    if (watch) {
+      async::WaitBounds bounds;
+      bounds.token = context.cancel;
+      if (!watch->covers_everything()) bounds.deadline = look_again;
+      why = co_await watch->changed(std::move(bounds));
+    } else if (!co_await async::sleep_until(look_again, context.cancel)) {
+      why = async::Wake::cancelled;
     }
-    const auto why = watch ? co_await (*watch)->changed(bounds)
-                           : (co_await async::sleep_for(options.poll_every, context.cancel) ? async::Wake::deadline
-                                                                                            : async::Wake::cancelled);
     if (why == async::Wake::cancelled)
       co_return base::fail(Code::cancelled, "TASK_CANCELLED", "The task was cancelled.");
     // Editors write in several steps; a short quiet time makes one pass of them.

@@ -101,7 +101,8 @@ struct IndexFeed::State {
   void apply_next();
   void rebuild(bool automatic);
   void save();
-  void fail(const base::Error& why);
+  void note_error(const base::Error& why);
+  void fail_locked();
   void wake_locked();
   void drop_queue_locked();
   [[nodiscard]] bool over_locked(const Wait& wait) const;
@@ -173,7 +174,7 @@ void IndexFeed::State::catch_up() {
     index.clear();
   }
   if (const auto done = replay_rounds(); !done) {
-    log.failure("index_replay_failed", done.error());
+    note_error(done.error());
     rebuild(true);
   }
 }
@@ -233,7 +234,7 @@ void IndexFeed::State::apply_next() {
     room.notify_all();
   }
   if (const auto done = apply(change); !done) {
-    log.failure("index_apply_failed", done.error());
+    note_error(done.error());
     rebuild(true);
     return;
   }
@@ -246,35 +247,36 @@ void IndexFeed::State::apply_next() {
 }
 
 void IndexFeed::State::rebuild(bool automatic) {
-  int64_t asked = 0;
-  {
-    const std::lock_guard lock(mutex);
-    if (automatic && ++automatic_rebuilds > options.rebuilds_max) {
-      asked = -1;
-    } else {
-      if (!automatic) automatic_rebuilds = 0;
+  while (true) {
+    int64_t asked = 0;
+    {
+      const std::lock_guard lock(mutex);
+      automatic_rebuilds = automatic ? automatic_rebuilds + 1 : 0;
       asked = wanted_generation;
-      state = FeedState::rebuilding;
-      ++rebuilds;
-      applied = 0;
-      drop_queue_locked();
-      room.notify_all();
+      if (automatic_rebuilds <= options.rebuilds_max) {
+        state = FeedState::rebuilding;
+        ++rebuilds;
+        applied = 0;
+        drop_queue_locked();
+        room.notify_all();
+      } else {
+        fail_locked();
+        return;
+      }
     }
-  }
-  if (asked < 0) {
-    fail(base::make_error(Code::unavailable, "INDEX_FAILED", "The search index failed after a rebuild."));
+    log.log(base::LogLevel::info, "index_rebuild", {{"automatic", automatic}});
+    index.clear();
+    unsaved = 0;
+    if (const auto done = replay_rounds(); !done) {
+      note_error(done.error());
+      automatic = true;
+      continue;
+    }
+    const std::lock_guard lock(mutex);
+    generation = asked;
+    wake_locked();
     return;
   }
-  log.log(base::LogLevel::info, "index_rebuild", {{"automatic", automatic}});
-  index.clear();
-  unsaved = 0;
-  if (const auto done = replay_rounds(); !done) {
-    fail(done.error());
-    return;
-  }
-  const std::lock_guard lock(mutex);
-  generation = asked;
-  wake_locked();
 }
 
 void IndexFeed::State::save() {
@@ -286,11 +288,14 @@ void IndexFeed::State::save() {
   ++(saved ? saves : save_failures);
 }
 
-void IndexFeed::State::fail(const base::Error& why) {
-  log.failure("index_failed", why);
+void IndexFeed::State::note_error(const base::Error& why) {
+  log.failure("index_apply_failed", why);
   const std::lock_guard lock(mutex);
-  state = FeedState::failed;
   error = why.name + (why.detail.empty() ? "" : ": " + why.detail);
+}
+
+void IndexFeed::State::fail_locked() {
+  state = FeedState::failed;
   generation = wanted_generation;
   drop_queue_locked();
   room.notify_all();

@@ -53,7 +53,7 @@ struct IngestOptions {
   size_t embed_batch = 32;                      ///< chunks a call of the embedder
   size_t interactive_max = 8;                   ///< documents at work at once
   size_t interactive_waiting_max = 256;         ///< further ones that may wait; then exhausted (429)
-  size_t background_max = 2;                    ///< of the background kind; its callers always wait
+  size_t background_max = 16;                   ///< of the background kind; its callers always wait
   boost::asio::any_io_executor embed_executor;  ///< where embedding runs; empty: the caller's
 };
 

@@ -101,7 +101,7 @@ class InotifyWatch final : public TreeWatch {
     const std::string full = root_ + "/" + path;
     const int wd = ::inotify_add_watch(inotify_, full.c_str(), kEvents);
     if (wd < 0) {
-      if (errno == ENOSPC || errno == EACCES || errno == ENOMEM) complete_ = false;
+      if (path.empty() || errno == ENOSPC || errno == EACCES || errno == ENOMEM) complete_ = false;
       return;
     }
     folders_[wd] = {path, depth};

@@ -1,0 +1,192 @@
+#include "rag/ingest.h"
+
+#include <gtest/gtest.h>
+
+#include "async/run_blocking.h"
+#include "base/random.h"
+#include "rag/testing/world.h"
+
+namespace tessera::rag {
+namespace {
+
+using async::sync_wait;
+
+TEST(Ingest, IsSearchableAndStoredWhenItReturns) {
+  testing::RagWorld world;
+  IngestRequest request;
+  request.bytes = "The heron stands in the reeds. It waits for fish.";
+  request.name = "birds/heron.md";
+  request.metadata["lang"] = std::string("de");
+  const auto receipt = world.take_in(request);
+  ASSERT_TRUE(receipt) << receipt.error().name;
+  EXPECT_EQ(receipt->status(), "indexed");
+  EXPECT_EQ(receipt->version, 1);
+  const auto view = sync_wait(world.library.load(world.context, receipt->document_id));
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->document.text, request.bytes);
+  EXPECT_EQ(view->document.head.title, "heron");
+  EXPECT_EQ(std::get<std::string>(view->document.head.metadata.at("lang")), "de");  // the client's wins
+  EXPECT_TRUE(view->document.head.metadata.contains("parsed"));
+  const auto found = world.search("heron reeds");
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->passages.size(), 1U);
+  EXPECT_EQ(found->passages[0].document_id, receipt->document_id);
+}
+
+TEST(Ingest, SkipsTheSameContentBeforeParsing) {
+  testing::RagWorld world;
+  IngestRequest request;
+  request.bytes = "Same text";
+  request.name = "a.md";
+  ASSERT_TRUE(world.take_in(request));
+  const int parsed = world.parser.calls;
+  const auto again = world.take_in(request);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->status(), "unchanged");
+  EXPECT_EQ(again->version, 1);
+  EXPECT_EQ(world.parser.calls, parsed);
+  request.metadata["tag"] = std::string("x");
+  const auto changed = world.take_in(request);
+  EXPECT_EQ(changed->status(), "indexed");
+  EXPECT_EQ(changed->version, 2);
+}
+
+TEST(Ingest, IdsAreStableForFilesAndNewForTexts) {
+  testing::RagWorld world;
+  IngestRequest file;
+  file.name = "a.md";
+  EXPECT_EQ(world.ingest.default_id(file), world.ingest.default_id(file));
+  IngestRequest elsewhere = file;
+  elsewhere.collection = "other";
+  EXPECT_NE(world.ingest.default_id(file), world.ingest.default_id(elsewhere));
+  const IngestRequest text;
+  EXPECT_NE(world.ingest.default_id(text), world.ingest.default_id(text));
+}
+
+TEST(Ingest, RefusesWhatIsBeyondItsLimits) {
+  testing::RagWorld world;
+  IngestOptions options;
+  options.document_bytes_max = 100;
+  options.chunks_max = 2;
+  IngestService small(world.ingest_parts(), options);
+  const auto code = [&](IngestRequest request) {
+    const auto receipt = sync_wait(small.ingest(world.context, std::move(request)));
+    return receipt ? std::string("none") : receipt.error().name;
+  };
+  IngestRequest request;
+  request.bytes = std::string(101, 'x');
+  EXPECT_EQ(code(request), "DOCUMENT_TOO_LARGE");
+  request.bytes = "text";
+  request.document_id = "no spaces";
+  EXPECT_EQ(code(request), "INVALID_DOCUMENT_ID");
+  request.document_id.clear();
+  request.collection = "../x";
+  EXPECT_EQ(code(request), "INVALID_COLLECTION");
+  request.collection = "default";
+  for (size_t i = 0; i <= core::kMetadataFieldsMax; ++i) request.metadata[std::to_string(i)] = true;
+  EXPECT_EQ(code(request), "TOO_MANY_METADATA_FIELDS");
+  request.metadata.clear();
+  request.bytes = " \n ";
+  EXPECT_EQ(code(request), "EMPTY_DOCUMENT");
+  request.bytes = "%BROKEN";
+  EXPECT_EQ(code(request), "UNREADABLE_DOCUMENT");
+  core::CollectionSettings settings;
+  settings.chunk_size = 16;
+  settings.chunk_overlap = 0;
+  ASSERT_TRUE(sync_wait(world.library.create_collection(world.context, "tiny", settings)));
+  request.collection = "tiny";
+  request.bytes.clear();
+  for (int i = 0; i < 48; ++i) request.bytes += "a ";
+  EXPECT_EQ(code(request), "TOO_MANY_CHUNKS");
+  EXPECT_TRUE(world.index.versions().empty());
+}
+
+TEST(Ingest, AnIdOfAnotherCollectionIsAConflict) {
+  testing::RagWorld world;
+  IngestRequest request;
+  request.bytes = "text";
+  request.document_id = "a";
+  ASSERT_TRUE(world.take_in(request));
+  request.collection = "other";
+  EXPECT_EQ(world.take_in(request).error().name, "DOCUMENT_IN_OTHER_COLLECTION");
+}
+
+TEST(Ingest, AFailingEmbedderLeavesNothing) {
+  testing::RagWorld world;
+  world.embedder.fail = true;
+  IngestRequest request;
+  request.bytes = "text";
+  request.document_id = "a";
+  EXPECT_EQ(world.take_in(request).error().name, "EMBEDDER_DOWN");
+  EXPECT_EQ(sync_wait(world.library.find(world.context, "a")).error().code, base::Code::not_found);
+}
+
+TEST(Ingest, CancelledWorkStopsBetweenBatches) {
+  testing::RagWorld world;
+  async::CancelSource source;
+  world.context.cancel = source.token();
+  world.embedder.on_embed = [&](const core::RequestContext&) { source.cancel(); };
+  IngestRequest request;
+  request.document_id = "a";
+  core::CollectionSettings settings;
+  settings.chunk_size = 16;
+  settings.chunk_overlap = 0;
+  ASSERT_TRUE(sync_wait(world.library.create_collection(world.context, "tiny", settings)));
+  request.collection = "tiny";
+  for (int i = 0; i < 2000; ++i) request.bytes += "word ";
+  const auto receipt = sync_wait(world.ingest.ingest(world.context, request));
+  ASSERT_FALSE(receipt);
+  EXPECT_EQ(receipt.error().code, base::Code::cancelled);
+  EXPECT_EQ(world.embedder.calls, 1);
+}
+
+TEST(Ingest, RefreshEmbedsAnewOnlyWhatIsStale) {
+  testing::RagWorld world;
+  IngestRequest request;
+  request.bytes = "Some text to embed";
+  request.document_id = "a";
+  ASSERT_TRUE(world.take_in(request));
+  auto head = *sync_wait(world.library.find(world.context, "a"));
+  EXPECT_EQ(*sync_wait(world.ingest.refresh(world.context, head)), false);
+  // As an older pipeline would have stored it.
+  core::DocumentWrite write;
+  write.collection = {world.context.tenant, "default"};
+  write.document = *sync_wait(world.stores.documents().load_document(world.context.tenant, "a"));
+  write.chunks = *sync_wait(world.stores.documents().load_chunks(world.context.tenant, "a"));
+  write.document.head.content_hash = head.content_hash.substr(0, 32) + "-0000000000000000";
+  write.dimensions = 16;
+  write.vectors.assign(16, 0.25F);
+  ASSERT_TRUE(sync_wait(world.stores.documents().put_document(std::move(write))));
+  head = *sync_wait(world.library.find(world.context, "a"));
+  EXPECT_EQ(*sync_wait(world.ingest.refresh(world.context, head)), true);
+  EXPECT_EQ(world.take_in(request)->status(), "unchanged");
+}
+
+TEST(Library, RemovedIsNotFoundAnyMore) {
+  testing::RagWorld world;
+  IngestRequest request;
+  request.bytes = "heron";
+  request.document_id = "a";
+  ASSERT_TRUE(world.take_in(request));
+  ASSERT_TRUE(sync_wait(world.library.remove(world.context, "a")));
+  EXPECT_TRUE(world.search("heron")->passages.empty());
+  EXPECT_EQ(sync_wait(world.library.remove(world.context, "a")).error().code, base::Code::not_found);
+  EXPECT_EQ(sync_wait(world.library.list(world.context, "nowhere", {})).error().name, "COLLECTION_NOT_FOUND");
+}
+
+TEST(Library, ChecksSettings) {
+  testing::RagWorld world;
+  core::CollectionSettings settings;
+  settings.chunk_size = 32;
+  settings.chunk_overlap = 32;
+  EXPECT_EQ(sync_wait(world.library.create_collection(world.context, "c", settings)).error().param, "chunk_overlap");
+  settings.chunk_size = 4;
+  EXPECT_EQ(sync_wait(world.library.create_collection(world.context, "c", settings)).error().param, "chunk_size");
+  EXPECT_EQ(sync_wait(world.library.create_collection(world.context, ".c", {})).error().name, "INVALID_COLLECTION");
+  ASSERT_TRUE(sync_wait(world.library.create_collection(world.context, "c", {})));
+  EXPECT_EQ(sync_wait(world.library.stats(world.context, ""))->collections, 1);
+  ASSERT_TRUE(sync_wait(world.library.drop_collection(world.context, "c")));
+}
+
+}  // namespace
+}  // namespace tessera::rag

@@ -1,0 +1,165 @@
+#include "rag/retriever.h"
+
+#include <gtest/gtest.h>
+
+#include "async/run_blocking.h"
+#include "rag/testing/world.h"
+
+namespace tessera::rag {
+namespace {
+
+using async::sync_wait;
+using core::SearchMode;
+
+void add(testing::RagWorld& world, const std::string& id, const std::string& text, const std::string& tag = "") {
+  IngestRequest request;
+  request.document_id = id;
+  request.bytes = text;
+  if (!tag.empty()) request.metadata["tag"] = tag;
+  ASSERT_TRUE(world.take_in(request));
+}
+
+TEST(Fuse, ReciprocalRankIsNormalisedAndBreaksTiesByKey) {
+  const std::vector<core::IndexHit> a{{1, 1, 9}, {2, 2, 8}};
+  const std::vector<core::IndexHit> b{{1, 1, 0.5F}, {3, 3, 0.4F}};
+  const auto ranked = fuse_reciprocal_rank({a, b});
+  ASSERT_EQ(ranked.size(), 3U);
+  EXPECT_EQ(ranked[0].chunk_key, 1);
+  EXPECT_DOUBLE_EQ(ranked[0].score, 1.0);
+  EXPECT_EQ(ranked[1].chunk_key, 2);
+  EXPECT_EQ(ranked[2].chunk_key, 3);
+  EXPECT_DOUBLE_EQ(ranked[1].score, (1.0 / 62) * 61 / 2);
+  EXPECT_TRUE(fuse_reciprocal_rank({}).empty());
+}
+
+TEST(Retriever, GivesExactlyTheSmallerOfTopKAndMatches) {
+  testing::RagWorld world;
+  for (int i = 0; i < 30; ++i) add(world, "d" + std::to_string(i), "common word number" + std::to_string(i));
+  for (const auto mode : {SearchMode::hybrid, SearchMode::dense, SearchMode::lexical}) {
+    for (const size_t k : {1U, 5U, 29U, 30U, 100U}) {
+      const auto found = world.search("common", k, mode);
+      ASSERT_TRUE(found);
+      EXPECT_EQ(found->passages.size(), std::min<size_t>(k, 30));
+      for (size_t i = 0; i < found->passages.size(); ++i) {
+        EXPECT_GE(found->passages[i].score, 0);
+        EXPECT_LE(found->passages[i].score, 1);
+        if (i > 0) EXPECT_LE(found->passages[i].score, found->passages[i - 1].score);
+      }
+    }
+  }
+  EXPECT_TRUE(world.search("absent", 5, SearchMode::lexical)->passages.empty());
+}
+
+TEST(Retriever, FiltersAndMinimumScore) {
+  testing::RagWorld world;
+  add(world, "a", "heron one", "x");
+  add(world, "b", "heron two", "y");
+  core::RetrievalRequest request;
+  request.collection = {world.context.tenant, "default"};
+  request.query = "heron";
+  core::Filter filter;
+  filter.op = core::Filter::Op::eq;
+  filter.field = "tag";
+  filter.values = {std::string("y")};
+  request.filter = filter;
+  const auto found = sync_wait(world.retriever.retrieve(world.context, request));
+  ASSERT_EQ(found->passages.size(), 1U);
+  EXPECT_EQ(found->passages[0].document_id, "b");
+  request.min_score = 1.01;
+  EXPECT_TRUE(sync_wait(world.retriever.retrieve(world.context, request))->passages.empty());
+}
+
+/// The index still knows chunks that the store has deleted: what is missing is made up for.
+TEST(Retriever, RefillsWhatWasDeletedBetweenSearchAndLoad) {
+  testing::RagWorld world;
+  for (int i = 0; i < 400; ++i) add(world, "d" + std::to_string(i), "heron");
+  world.index.hold(true);
+  // The feed waits in the index; deletes are committed but not applied. 300 exceed the first round of candidates.
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(sync_wait(world.stores.documents().delete_document(world.context.tenant, "d" + std::to_string(i))));
+  }
+  const auto found = world.search("heron", 150);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->passages.size(), 150U);
+  for (const auto& passage : found->passages) EXPECT_GE(std::stoi(passage.document_id.substr(1)), 200);
+  world.index.hold(false);
+}
+
+TEST(Retriever, OneEngineMayFailInHybridButNotAll) {
+  testing::RagWorld world;
+  add(world, "a", "heron");
+  world.index.dense_down = true;
+  ASSERT_EQ(world.search("heron", 5, SearchMode::hybrid)->passages.size(), 1U);
+  EXPECT_EQ(world.trace.degraded(), std::vector<std::string>{"dense_search"});
+  EXPECT_DOUBLE_EQ(world.search("heron", 5, SearchMode::hybrid)->passages[0].score, 1.0);
+  world.index.lexical_down = true;
+  EXPECT_EQ(world.search("heron", 5, SearchMode::hybrid).error().code, base::Code::unavailable);
+  world.index.dense_down = false;
+  ASSERT_EQ(world.search("heron", 5, SearchMode::hybrid)->passages.size(), 1U);
+  EXPECT_EQ(world.search("heron", 5, SearchMode::lexical).error().name, "LEXICAL_DOWN");
+}
+
+TEST(Retriever, AFailingEmbedderDegradesHybridAndFailsDense) {
+  testing::RagWorld world;
+  add(world, "a", "heron");
+  world.embedder.fail = true;
+  EXPECT_EQ(world.search("heron", 5, SearchMode::hybrid)->passages.size(), 1U);
+  EXPECT_EQ(world.trace.degraded(), std::vector<std::string>{"dense_search"});
+  EXPECT_EQ(world.search("heron", 5, SearchMode::dense).error().name, "EMBEDDER_DOWN");
+}
+
+TEST(Retriever, WithoutTimeForDenseTheWordsAnswer) {
+  testing::RagWorld world;
+  add(world, "a", "heron");
+  world.context.deadline = world.clock.now() + base::Millis(4);  // below the reserve
+  const auto found = world.search("heron", 5, SearchMode::hybrid);
+  ASSERT_TRUE(found) << found.error().name;
+  EXPECT_EQ(found->passages.size(), 1U);
+  EXPECT_EQ(world.trace.degraded(), std::vector<std::string>{"dense_search"});
+  world.clock.advance(base::Millis(4));
+  EXPECT_EQ(world.search("heron").error().code, base::Code::deadline);
+}
+
+TEST(Retriever, AnIndexThatDoesNotServeIsNoEmptyResult) {
+  testing::RagWorld world;
+  add(world, "a", "heron");
+  {
+    const std::lock_guard lock(world.index.mutex);
+    world.index.fail_applies = 1000;
+  }
+  IngestRequest request;
+  request.bytes = "stork";
+  EXPECT_EQ(world.take_in(request).error().name, "INDEX_FAILED");
+  EXPECT_EQ(world.search("heron").error().name, "INDEX_FAILED");
+}
+
+TEST(Retriever, RefusesBadRequestsAndForeignTenants) {
+  testing::RagWorld world;
+  add(world, "a", "heron");
+  EXPECT_EQ(world.search(" ").error().name, "EMPTY_QUERY");
+  EXPECT_EQ(world.search("heron", 0).error().name, "INVALID_TOP_K");
+  EXPECT_EQ(world.search("heron", 100000).error().name, "INVALID_TOP_K");
+  EXPECT_EQ(world.search(std::string(40000, 'x')).error().name, "QUERY_TOO_LARGE");
+  world.context.tenant = {"other"};
+  EXPECT_EQ(world.search("heron").error().name, "COLLECTION_NOT_FOUND");
+}
+
+TEST(Retriever, LargeCollectionsAreSearchedOnThePool) {
+  testing::RagWorld world;
+  add(world, "a", "heron");
+  RetrieverOptions options;
+  options.inline_chunks = 0;
+  HybridRetriever pooled({world.stores.documents(), world.index, world.feed, world.embedders, world.pool, world.clock},
+                         options);
+  core::RetrievalRequest request;
+  request.collection = {world.context.tenant, "default"};
+  request.query = "heron";
+  const auto found = sync_wait(pooled.retrieve(world.context, request));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->passages.size(), 1U);
+  world.pool.stop();
+  EXPECT_EQ(sync_wait(pooled.retrieve(world.context, request)).error().code, base::Code::unavailable);
+}
+
+}  // namespace
+}  // namespace tessera::rag
