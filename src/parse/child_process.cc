@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -25,10 +25,15 @@ using base::fail;
 
 constexpr size_t kDiagnosticsMax = 4096;
 
-/// A file descriptor that closes itself.
+/// A file descriptor that closes itself. Never 0 to 2, which a server without standard streams hands out: the child
+/// moves its own there.
 class Descriptor {
  public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  explicit Descriptor(int fd = -1) : fd_(fd) {
+    if (fd < 0 || fd > 2) return;
+    fd_ = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    ::close(fd);
+  }
   Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Descriptor& operator=(Descriptor&& other) noexcept {
     std::swap(fd_, other.fd_);
@@ -74,64 +79,60 @@ base::Result<Pipe> make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::unexpected(failed("pipe2", errno));
   Pipe pipe{.read = Descriptor(ends[0]), .write = Descriptor(ends[1])};
-  ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  if (!pipe.read.open() || !pipe.write.open()) return std::unexpected(failed("fcntl", errno));
+  ::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);
   return pipe;
 }
 
-/// The two settings objects of posix_spawn. glibc's posix_spawn does not copy the parent's address space.
-class SpawnSettings {
- public:
-  SpawnSettings(int in, int out, int err) {
-    posix_spawn_file_actions_init(&actions_);
-    posix_spawn_file_actions_adddup2(&actions_, in, 0);
-    posix_spawn_file_actions_adddup2(&actions_, out, 1);
-    posix_spawn_file_actions_adddup2(&actions_, err, 2);
-    posix_spawn_file_actions_addclosefrom_np(&actions_, 3);
-    posix_spawnattr_init(&attributes_);
-    sigset_t none;
-    sigset_t all;
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes_, &none);
-    posix_spawnattr_setsigdefault(&attributes_, &all);
-    posix_spawnattr_setpgroup(&attributes_, 0);
-    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  ~SpawnSettings() {
-    posix_spawn_file_actions_destroy(&actions_);
-    posix_spawnattr_destroy(&attributes_);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-
-  int spawn(const std::vector<std::string>& arguments, pid_t& pid) {
-    std::vector<char*> argv;
-    argv.reserve(arguments.size() + 1);
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    std::array<char*, 1> environment = {nullptr};
-    return posix_spawnp(&pid, argv[0], &actions_, &attributes_, argv.data(), environment.data());
-  }
-
- private:
-  posix_spawn_file_actions_t actions_{};
-  posix_spawnattr_t attributes_{};
+/// What the new process needs between its birth and exec. It shares our memory there, so it only makes system calls.
+struct Start {
+  std::vector<char*> argv;
+  std::array<char*, 1> environment = {nullptr};
+  std::array<int, 3> descriptors{};  ///< become 0, 1, 2
+  ChildLimits limits;
+  int error = 0;  ///< set by the child if exec fails
 };
 
-void limit(pid_t pid, __rlimit_resource resource, size_t value) {
+void limit(__rlimit_resource resource, size_t value) {
   const rlimit both{.rlim_cur = value, .rlim_max = value};
-  prlimit(pid, resource, &both, nullptr);  // fails only if the child is already gone
+  setrlimit(resource, &both);
 }
 
-/// Set from outside right after the start: the child's own loading takes longer than this call, and what it would do
-/// before that does not depend on the document.
-void confine(pid_t pid, const ChildLimits& limits) {
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(limits.wall_time).count() + 1;
-  limit(pid, RLIMIT_AS, limits.memory_bytes);
-  limit(pid, RLIMIT_CPU, static_cast<size_t>(seconds));
-  limit(pid, RLIMIT_FSIZE, 0);
-  limit(pid, RLIMIT_CORE, 0);
-  limit(pid, RLIMIT_NOFILE, 64);
+int run_child(void* argument) {
+  auto& start = *static_cast<Start*>(argument);
+  setpgid(0, 0);
+  for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
+  for (int fd = 0; fd < 3; ++fd) dup2(start.descriptors[static_cast<size_t>(fd)], fd);
+  close_range(3, ~0U, 0);
+  limit(RLIMIT_AS, start.limits.memory_bytes);
+  limit(RLIMIT_CPU, static_cast<size_t>(std::chrono::ceil<std::chrono::seconds>(start.limits.wall_time).count() + 1));
+  limit(RLIMIT_FSIZE, 0);
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_NOFILE, 64);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  execvpe(start.argv[0], start.argv.data(), start.environment.data());
+  start.error = errno;
+  _exit(127);
+}
+
+/// Starts the child the way posix_spawn does (memory shared until exec, so the size of this process costs nothing),
+/// because posix_spawn cannot set limits, and limits set from outside come too late. Returns the process or what errno
+/// said.
+std::expected<pid_t, int> spawn(Start& start) {
+  constexpr size_t kStackBytes = 256UL << 10;
+  const auto stack = std::make_unique_for_overwrite<std::byte[]>(kStackBytes);
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // no handler of ours may run in the child
+  const pid_t pid = clone(run_child, stack.get() + kStackBytes, CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+  const int error = pid < 0 ? errno : start.error;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error == 0) return pid;
+  if (pid > 0) waitpid(pid, nullptr, 0);
+  return std::unexpected(error);
 }
 
 /// A started child; its destructor kills and reaps whatever is left.
@@ -207,15 +208,18 @@ base::Result<ChildResult> run_confined(const std::vector<std::string>& arguments
   TESSERA_TRY(Descriptor in, memory_file(input));
   TESSERA_TRY(Pipe out, make_pipe());
   TESSERA_TRY(Pipe err, make_pipe());
-  pid_t pid = -1;
-  const int error = SpawnSettings(in.get(), out.write.get(), err.write.get()).spawn(arguments, pid);
-  if (error == ENOENT) {
+  Start start;
+  for (const std::string& argument : arguments) start.argv.push_back(const_cast<char*>(argument.c_str()));
+  start.argv.push_back(nullptr);
+  start.descriptors = {in.get(), out.write.get(), err.write.get()};
+  start.limits = limits;
+  const auto pid = spawn(start);
+  if (!pid && pid.error() == ENOENT) {
     return fail(Code::unavailable, "PROGRAM_MISSING",
                 fmt::format("The program '{}' is not installed.", arguments.front()));
   }
-  if (error != 0) return std::unexpected(failed("posix_spawn", error));
-  Child child(pid);
-  confine(pid, limits);
+  if (!pid) return std::unexpected(failed("exec", pid.error()));
+  Child child(*pid);
   in.close();
   out.write.close();
   err.write.close();
