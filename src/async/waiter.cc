@@ -10,23 +10,22 @@ namespace tessera::async {
 namespace asio = boost::asio;
 
 bool Waiter::State::wake(Wake reason) {
-  std::optional<Handler> taken;
-  {
-    const std::lock_guard lock(mutex);
-    if (why) return false;
-    why = reason;
-    if (!handler) return true;
-    taken.emplace(std::move(*handler));
-    handler.reset();
-  }
+  // Held while posting: the coroutine passes through this lock when it resumes, so it cannot go on to destroy its event
+  // loop while we are still inside the loop's post.
+  const std::lock_guard lock(mutex);
+  if (why) return false;
+  why = reason;
+  if (!handler) return true;
   // Posted, never run here: the waker may hold locks that the coroutine is about to take.
-  const auto executor = taken->get_executor();
-  asio::post(executor, [resume = std::move(*taken), reason]() mutable { std::move(resume)(reason); });
+  const auto executor = handler->get_executor();
+  asio::post(executor, [resume = std::move(*handler), reason]() mutable { std::move(resume)(reason); });
+  handler.reset();
   return true;
 }
 
 bool Waiter::wake(Wake why) const {
-  return state_->wake(why);
+  const auto state = state_;  // this waiter may be gone before wake returns
+  return state->wake(why);
 }
 
 Task<Wake> Waiter::suspend(std::shared_ptr<State> state) {
@@ -61,7 +60,9 @@ Task<Wake> Waiter::wait(WaitBounds bounds) const {
   }
   std::optional<CancelCallback> on_cancel;
   if (bounds.token.can_cancel()) on_cancel.emplace(bounds.token, [state] { state->wake(Wake::cancelled); });
-  co_return co_await suspend(state);
+  const Wake why = co_await suspend(state);
+  const std::lock_guard lock(state->mutex);
+  co_return why;
 }
 
 }  // namespace tessera::async
