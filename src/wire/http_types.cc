@@ -14,6 +14,46 @@ constexpr std::array<std::pair<std::string_view, Method>, 7> kMethods{{{"GET", M
                                                                        {"PATCH", Method::patch},
                                                                        {"OPTIONS", Method::options}}};
 
+constexpr std::array<std::pair<int, std::string_view>, 39> kReasons{{{100, "Continue"},
+                                                                     {101, "Switching Protocols"},
+                                                                     {200, "OK"},
+                                                                     {201, "Created"},
+                                                                     {202, "Accepted"},
+                                                                     {204, "No Content"},
+                                                                     {206, "Partial Content"},
+                                                                     {301, "Moved Permanently"},
+                                                                     {302, "Found"},
+                                                                     {303, "See Other"},
+                                                                     {304, "Not Modified"},
+                                                                     {307, "Temporary Redirect"},
+                                                                     {308, "Permanent Redirect"},
+                                                                     {400, "Bad Request"},
+                                                                     {401, "Unauthorized"},
+                                                                     {402, "Payment Required"},
+                                                                     {403, "Forbidden"},
+                                                                     {404, "Not Found"},
+                                                                     {405, "Method Not Allowed"},
+                                                                     {406, "Not Acceptable"},
+                                                                     {408, "Request Timeout"},
+                                                                     {409, "Conflict"},
+                                                                     {411, "Length Required"},
+                                                                     {412, "Precondition Failed"},
+                                                                     {413, "Content Too Large"},
+                                                                     {415, "Unsupported Media Type"},
+                                                                     {416, "Range Not Satisfiable"},
+                                                                     {417, "Expectation Failed"},
+                                                                     {422, "Unprocessable Content"},
+                                                                     {426, "Upgrade Required"},
+                                                                     {429, "Too Many Requests"},
+                                                                     {431, "Request Header Fields Too Large"},
+                                                                     {499, "Client Closed Request"},
+                                                                     {500, "Internal Server Error"},
+                                                                     {501, "Not Implemented"},
+                                                                     {502, "Bad Gateway"},
+                                                                     {503, "Service Unavailable"},
+                                                                     {504, "Gateway Timeout"},
+                                                                     {505, "HTTP Version Not Supported"}}};
+
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
 }
@@ -128,88 +168,10 @@ std::vector<std::pair<std::string, std::string>> Request::query_fields() const {
 }
 
 std::string_view reason_phrase(int status) {
-  switch (status) {
-    case 100:
-      return "Continue";
-    case 101:
-      return "Switching Protocols";
-    case 200:
-      return "OK";
-    case 201:
-      return "Created";
-    case 202:
-      return "Accepted";
-    case 204:
-      return "No Content";
-    case 206:
-      return "Partial Content";
-    case 301:
-      return "Moved Permanently";
-    case 302:
-      return "Found";
-    case 303:
-      return "See Other";
-    case 304:
-      return "Not Modified";
-    case 307:
-      return "Temporary Redirect";
-    case 308:
-      return "Permanent Redirect";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 402:
-      return "Payment Required";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 406:
-      return "Not Acceptable";
-    case 408:
-      return "Request Timeout";
-    case 409:
-      return "Conflict";
-    case 411:
-      return "Length Required";
-    case 412:
-      return "Precondition Failed";
-    case 413:
-      return "Content Too Large";
-    case 415:
-      return "Unsupported Media Type";
-    case 416:
-      return "Range Not Satisfiable";
-    case 417:
-      return "Expectation Failed";
-    case 422:
-      return "Unprocessable Content";
-    case 426:
-      return "Upgrade Required";
-    case 429:
-      return "Too Many Requests";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 499:
-      return "Client Closed Request";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
-    case 502:
-      return "Bad Gateway";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Status";
+  for (const auto& [known, phrase] : kReasons) {
+    if (known == status) return phrase;
   }
+  return "Status";
 }
 
 }  // namespace tessera::wire
