@@ -6,6 +6,7 @@
 #include "parse/markdown_inline.h"
 #include "parse/source.h"
 #include "parse/text_builder.h"
+#include "text/utf8.h"
 
 namespace tessera::parse {
 namespace {
@@ -307,7 +308,7 @@ class MarkdownReader {
     open_ = Open::none;
     const std::string& text = document_.text;
     end = std::min(end, text.size());
-    while (end > block_start_ && (text[end - 1] == '\n' || text[end - 1] == ' ' || text[end - 1] == '\t')) --end;
+    while (end > block_start_ && text::is_space(text[end - 1])) --end;
     if (end > block_start_) document_.structure.blocks.push_back({block_start_, end});
   }
 

@@ -156,6 +156,11 @@ TEST(Markdown, FrontMatterIsBounded) {
   EXPECT_EQ(parse_badly(bomb + "---\ntext", "text/markdown").name, "INVALID_FRONT_MATTER");
 }
 
+TEST(Markdown, BlocksEndWithTheText) {
+  EXPECT_EQ(block_text(markdown("\tcode \v\f"), 0), "\tcode");
+  EXPECT_EQ(block_text(markdown("```\n\v"), 0), "```");
+}
+
 TEST(Markdown, LineEndsAndBrokenBytes) {
   EXPECT_EQ(markdown("# A\r\n\r\ntext\rmore").text, "# A\n\ntext\nmore");
   EXPECT_EQ(markdown("\xEF\xBB\xBF---\r\ntitle: T\r\n---\r\nbody").title, "T");
