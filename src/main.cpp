@@ -27,10 +27,6 @@ int main(int argc, char** argv) {
       return config_show(invocation, here);
     case Verb::config_reference:
       return config_reference(invocation);
-    case Verb::metrics_reference:
-      return metrics_reference(invocation);
-    case Verb::openapi:
-      return openapi();
     case Verb::version:
       return print_version(invocation);
     case Verb::quit:

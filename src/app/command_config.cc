@@ -34,28 +34,13 @@ int config_reference(const Invocation& invocation) {
     case ReferenceForm::yaml:
       write_out(config::reference_yaml());
       break;
+    case ReferenceForm::metrics:
+      write_out(observe::metrics_markdown());
+      break;
+    case ReferenceForm::openapi:
+      write_out(api::openapi_json(version()) + "\n");
+      break;
   }
-  return kExitOk;
-}
-
-int metrics_reference(const Invocation& invocation) {
-  if (invocation.form == ReferenceForm::markdown) {
-    write_out(observe::metrics_markdown());
-    return kExitOk;
-  }
-  std::string text;
-  for (const observe::MetricInfo& info : observe::metrics_table()) {
-    std::string labels;
-    for (const auto label : info.labels) labels += fmt::format("{}{}", labels.empty() ? "" : ", ", label);
-    text += fmt::format("{}{}{}{}\n    {}: {}\n", info.name, labels.empty() ? "" : "{", labels,
-                        labels.empty() ? "" : "}", info.kind, info.help);
-  }
-  write_out(text);
-  return kExitOk;
-}
-
-int openapi() {
-  write_out(api::openapi_json(version()) + "\n");
   return kExitOk;
 }
 

@@ -110,10 +110,14 @@ void add_query_commands(CLI::App& app, Invocation& into) {
   ask->callback([&into] { into.verb = Verb::ask; });
 }
 
-void add_reference_options(CLI::App& command, Invocation& into, bool yaml) {
-  command.add_flag_callback("--markdown", [&into] { into.form = ReferenceForm::markdown; }, "As a page of the manual");
-  if (yaml) {
-    command.add_flag_callback("--yaml", [&into] { into.form = ReferenceForm::yaml; }, "As a commented tessera.yaml");
+void add_reference_options(CLI::App& command, Invocation& into) {
+  static constexpr std::tuple<const char*, ReferenceForm, const char*> kForms[] = {
+      {"--markdown", ReferenceForm::markdown, "As the page docs/config.md"},
+      {"--yaml", ReferenceForm::yaml, "As a commented tessera.yaml"},
+      {"--metrics", ReferenceForm::metrics, "The metrics instead, as the page docs/metrics.md"},
+      {"--openapi", ReferenceForm::openapi, "The HTTP contract instead, as OpenAPI"}};
+  for (const auto& [flag, form, help] : kForms) {
+    command.add_flag_callback(flag, [&into, form = form] { into.form = form; }, help);
   }
 }
 
@@ -128,17 +132,8 @@ void add_config_commands(CLI::App& app, Invocation& into) {
   show->add_flag("--json", into.json, "Print JSON");
   show->callback([&into] { into.verb = Verb::config_show; });
   CLI::App* const reference = config->add_subcommand("reference", "Print every setting with its default and meaning");
-  add_reference_options(*reference, into, true);
+  add_reference_options(*reference, into);
   reference->callback([&into] { into.verb = Verb::config_reference; });
-
-  CLI::App* const metrics = app.add_subcommand("metrics", "About the metrics");
-  metrics->require_subcommand(1);
-  CLI::App* const metrics_table =
-      metrics->add_subcommand("reference", "Print every metric with its labels and meaning");
-  add_reference_options(*metrics_table, into, false);
-  metrics_table->callback([&into] { into.verb = Verb::metrics_reference; });
-  CLI::App* const openapi = app.add_subcommand("openapi", "Print the HTTP contract as OpenAPI");
-  openapi->callback([&into] { into.verb = Verb::openapi; });
 }
 
 }  // namespace

@@ -14,12 +14,10 @@ int ingest(const Invocation& invocation, const Surroundings& here);
 int search(const Invocation& invocation, const Surroundings& here);
 /// Answers a question, streaming the answer.
 int ask(const Invocation& invocation, const Surroundings& here);
-/// `config check|show|reference`, `metrics reference`, `openapi`, `version`.
+/// `config check|show|reference` and `version`.
 int config_check(const Invocation& invocation, const Surroundings& here);
 int config_show(const Invocation& invocation, const Surroundings& here);
 int config_reference(const Invocation& invocation);
-int metrics_reference(const Invocation& invocation);
-int openapi();
 int print_version(const Invocation& invocation);
 /// Prints help, or what is wrong with the command line.
 int quit(const Invocation& invocation);

@@ -21,22 +21,10 @@ enum ExitCode : int {
   kExitPartly = 3,  ///< some of several documents failed
 };
 
-enum class Verb {
-  serve,
-  ingest,
-  search,
-  ask,
-  config_check,
-  config_show,
-  config_reference,
-  metrics_reference,
-  openapi,
-  version,
-  quit
-};
+enum class Verb { serve, ingest, search, ask, config_check, config_show, config_reference, version, quit };
 
-/// How a reference is printed.
-enum class ReferenceForm { text, markdown, yaml };
+/// Which reference is printed, and how.
+enum class ReferenceForm { text, markdown, yaml, metrics, openapi };
 
 /// A parsed command line. `flags` are settings, by dotted name.
 struct Invocation {

@@ -183,7 +183,7 @@ std::vector<MetricInfo> metrics_table() {
 std::string metrics_markdown() {
   std::string out =
       "# Metrics\n\n"
-      "Generated from `src/observe/metrics.def` by `tessera metrics reference --markdown`; do not edit.\n\n"
+      "Generated from `src/observe/metrics.def` by `tessera config reference --metrics`; do not edit.\n\n"
       "`GET /metrics` answers in the Prometheus text format. Labels take few, fixed values; nothing that people write\n"
       "appears in them. A metric holds at most 1,000 series; what comes later is counted under the value `other`.\n\n"
       "| Metric | Kind | Unit | Labels | Meaning |\n|---|---|---|---|---|\n";

@@ -178,7 +178,7 @@ TEST(Metrics, DocumentationIsCurrent) {
   std::ifstream file(TESSERA_SOURCE_DIR "/docs/metrics.md");
   std::ostringstream text;
   text << file.rdbuf();
-  EXPECT_EQ(text.str(), metrics_markdown()) << "write it anew: tessera metrics reference --markdown > docs/metrics.md";
+  EXPECT_EQ(text.str(), metrics_markdown()) << "write it anew: tessera config reference --metrics > docs/metrics.md";
 }
 
 TEST(ProcessStats, TellsOfThisProcess) {
