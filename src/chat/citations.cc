@@ -226,7 +226,7 @@ std::string_view trim_quote(std::string_view text) {
 }
 
 std::optional<Span> match(std::string_view text, std::string_view quote) {
-  constexpr size_t kQuoteMin = 12;
+  constexpr size_t kQuoteMin = 8;
   constexpr size_t kQuoteMax = 4096;
   constexpr std::string_view kStops = ".!?;,";
   quote = trim_quote(quote);
