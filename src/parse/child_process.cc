@@ -12,7 +12,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
+#include <cstddef>
+#include <memory>
 #include <system_error>
 
 #include "base/clock.h"

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "parse/text_builder.h"
+#include "text/utf8.h"
 
 namespace tessera::parse {
 namespace {
@@ -166,7 +167,7 @@ void MarkdownInline::move_into(core::Metadata& metadata) {
 
 std::string plain_title(std::string_view markdown) {
   std::string out;
-  for (size_t i = 0; i < markdown.size() && out.size() <= kTitleBytesMax; ++i) {
+  for (size_t i = 0; i < markdown.size() && (out.size() <= kTitleBytesMax || !text::is_boundary(markdown, i)); ++i) {
     const char c = markdown[i];
     if (c == '\\' && i + 1 < markdown.size() && !is_tag_byte(markdown[i + 1])) {
       out += markdown[++i];

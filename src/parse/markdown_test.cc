@@ -156,6 +156,14 @@ TEST(Markdown, FrontMatterIsBounded) {
   EXPECT_EQ(parse_badly(bomb + "---\ntext", "text/markdown").name, "INVALID_FRONT_MATTER");
 }
 
+TEST(Markdown, LongTitlesAreCutBetweenCharacters) {
+  for (int spaces = 1; spaces < 8; ++spaces) {
+    std::string source = "# a" + std::string(static_cast<size_t>(spaces), ' ');
+    for (int i = 0; i < 300; ++i) source += "\u20ac";
+    EXPECT_EQ(markdown(source).structure.headings.size(), 1U);
+  }
+}
+
 TEST(Markdown, BlocksEndWithTheText) {
   EXPECT_EQ(block_text(markdown("\tcode \v\f"), 0), "\tcode");
   EXPECT_EQ(block_text(markdown("```\n\v"), 0), "```");
