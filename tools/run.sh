@@ -11,7 +11,7 @@ if curl -fsS -o /dev/null "$url/health" 2>/dev/null; then
   echo "Something answers at $url already; stop it first, or choose another port: make run PORT=8081" >&2
   exit 1
 fi
-"$tessera" serve --port "$port" --data "${DATA:-data}" &
+"$tessera" serve --port "$port" --data "${DATA:-data}" --log.level warn &
 server=$!
 trap 'kill -TERM $server 2>/dev/null; wait $server' INT TERM EXIT
 for _ in $(seq 400); do

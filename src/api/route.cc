@@ -114,8 +114,7 @@ const Schema* find_schema(std::string_view name) {
     const auto it = std::ranges::find(table, name, [](const Schema* schema) { return schema->name; });
     if (it != table.end()) return *it;
   }
-  TESSERA_ASSERT(!"the schema is declared");
-  return nullptr;
+  base::assertion_failed("the schema is declared", __FILE__, __LINE__);
 }
 
 Router::Router() {

@@ -55,7 +55,8 @@ std::string sources_to_json(const std::vector<Citation>& sources) {
     field("chunk_id", s.chunk_id);
     field("title", s.title);
     field("snippet", s.snippet);
-    fmt::format_to(std::back_inserter(out), ",\"start\":{},\"end\":{},\"score\":{}}}", s.start, s.end, s.score);
+    fmt::format_to(std::back_inserter(out), ",\"start\":{},\"end\":{},\"score\":{},\"cited\":{}}}", s.start, s.end,
+                   s.score, s.cited);
   }
   return out + ']';
 }

@@ -51,7 +51,10 @@ IngestService::IngestService(IngestParts parts, IngestOptions options)
     : parts_(parts),
       options_(std::move(options)),
       interactive_({.concurrent_max = options_.interactive_max, .waiting_max = options_.interactive_waiting_max}),
-      background_({.concurrent_max = options_.background_max, .waiting_max = size_t{1} << 20U}) {}
+      background_({.concurrent_max = options_.background_max, .waiting_max = size_t{1} << 20U}) {
+  constexpr size_t kStripes = 64;
+  for (size_t i = 0; i < kStripes; ++i) writing_.emplace_back(async::LimiterOptions{.waiting_max = 4096});
+}
 
 IngestService::~IngestService() = default;
 
@@ -128,15 +131,15 @@ core::Task<base::Result<IngestReceipt>> IngestService::run(const core::RequestCo
 
   IngestReceipt receipt;
   receipt.document_id = head.document_id;
-  TESSERA_CO_TRY(const auto put, co_await parts_.store.put_document(std::move(draft.write)));
-  receipt.outcome = put.outcome;
-  receipt.chunks = put.chunks;
-  receipt.version = put.version;
+  TESSERA_CO_TRY(const auto stored, co_await put(context, std::move(draft.write), std::nullopt));
+  receipt.outcome = stored.outcome;
+  receipt.chunks = stored.chunks;
+  receipt.version = stored.version;
   core::StageTimer timer(context, "index");
-  if (put.outcome == core::PutOutcome::unchanged) {
+  if (stored.outcome == core::PutOutcome::unchanged) {
     TESSERA_CO_CHECK(co_await parts_.feed.wait_current(bounds_of(context)));
   } else {
-    TESSERA_CO_CHECK(co_await parts_.feed.wait_applied(put.sequence, bounds_of(context)));
+    TESSERA_CO_CHECK(co_await parts_.feed.wait_applied(stored.sequence, bounds_of(context)));
   }
   co_return receipt;
 }
@@ -248,9 +251,8 @@ core::Task<base::Result<>> IngestService::embed(const core::RequestContext& cont
 core::Task<base::Result<bool>> IngestService::refresh(const core::RequestContext& context, core::DocumentHead head) {
   core::CollectionName name{context.tenant, head.collection};
   TESSERA_CO_TRY(const auto collection, co_await parts_.store.find_collection(std::move(name)));
-  const size_t dash = head.content_hash.rfind('-');
-  const std::string wanted = settings_fingerprint(collection.settings);
-  if (dash != std::string::npos && head.content_hash.substr(dash + 1) == wanted) co_return false;
+  const std::string wanted = '-' + settings_fingerprint(collection.settings);
+  if (head.content_hash.ends_with(wanted)) co_return false;
   TESSERA_CO_TRY(const auto permit, co_await background_.acquire(bounds_of(context)));
   TESSERA_CO_TRY(auto* embedder, parts_.embedders.find(collection.settings.embedding_model));
   core::DocumentWrite write;
@@ -259,14 +261,34 @@ core::Task<base::Result<bool>> IngestService::refresh(const core::RequestContext
   TESSERA_CO_TRY(write.chunks, co_await parts_.store.load_chunks(context.tenant, head.document_id));
   for (const auto& chunk : write.chunks) {
     if (chunk.start < 0 || chunk.end < chunk.start || chunk.end > static_cast<int64_t>(write.document.text.size())) {
-      co_return base::fail(Code::conflict, "DOCUMENT_CHANGED", "The document is being changed; try again.");
+      co_return base::fail(Code::conflict, "DOCUMENT_CHANGED", "The document was changed meanwhile.");
     }
   }
-  write.document.head.content_hash = head.content_hash.substr(0, dash) + '-' + wanted;
+  // Of the text that was loaded; `head` may be older.
+  std::string& content_hash = write.document.head.content_hash;
+  content_hash = content_hash.substr(0, content_hash.rfind('-')) + wanted;
   TESSERA_CO_CHECK(co_await embed(context, *embedder, write));
-  TESSERA_CO_TRY(const auto put, co_await parts_.store.put_document(std::move(write)));
-  TESSERA_CO_CHECK(co_await parts_.feed.wait_applied(put.sequence, bounds_of(context)));
+  const int64_t version = write.document.head.version;
+  TESSERA_CO_TRY(const auto stored, co_await put(context, std::move(write), version));
+  TESSERA_CO_CHECK(co_await parts_.feed.wait_applied(stored.sequence, bounds_of(context)));
   co_return true;
+}
+
+// With a version: only while the store still has that one.
+core::Task<base::Result<core::PutReceipt>> IngestService::put(const core::RequestContext& context,
+                                                              core::DocumentWrite write,
+                                                              std::optional<int64_t> version) {
+  const std::string key = context.tenant.app_id + '\n' + write.document.head.document_id;
+  auto& stripe = writing_[base::hash64(key) % writing_.size()];
+  TESSERA_CO_TRY(const auto permit, co_await stripe.acquire(bounds_of(context)));
+  if (version) {
+    TESSERA_CO_TRY(const auto now,
+                   co_await parts_.store.find_document(context.tenant, write.document.head.document_id));
+    if (now.version != *version) {
+      co_return base::fail(Code::conflict, "DOCUMENT_CHANGED", "The document was changed meanwhile.");
+    }
+  }
+  co_return co_await parts_.store.put_document(std::move(write));
 }
 
 }  // namespace tessera::rag

@@ -90,8 +90,8 @@ base::Result<> HybridRetriever::check_request(const core::RetrievalRequest& requ
                       fmt::format("The query has more than {} bytes; shorten it.", options_.query_bytes_max), "",
                       "query");
   }
-  if (request.top_k < 1 || request.top_k > options_.top_k_max) {
-    return base::fail(Code::invalid, "INVALID_TOP_K", fmt::format("top_k is 1 to {}.", options_.top_k_max), "",
+  if (request.top_k > options_.top_k_max) {
+    return base::fail(Code::invalid, "INVALID_TOP_K", fmt::format("top_k is at most {}.", options_.top_k_max), "",
                       "top_k");
   }
   return {};

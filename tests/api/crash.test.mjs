@@ -1,11 +1,11 @@
 // kill -9 at random moments of an ingest: what was acknowledged is there, whole; nothing is there by half.
-// TESSERA_CRASH_ROUNDS sets how many times (default 40).
+// TESSERA_CRASH_ROUNDS sets how many times (default 200).
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { test } from "node:test";
 import { Server, temporaryDirectory } from "../server.mjs";
 
-const rounds = Number(process.env.TESSERA_CRASH_ROUNDS ?? 40);
+const rounds = Number(process.env.TESSERA_CRASH_ROUNDS ?? 200);
 
 /** A repeatable generator, so that a failing run can be run again with the same choices. */
 function generator(seed) {

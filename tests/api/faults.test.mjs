@@ -81,10 +81,11 @@ test("unknown binary content and invalid front matter", async () => {
 });
 
 test("directories outside the allowed roots are refused, links included", async () => {
-  for (const path of ["/etc", `${root}/../..`, `${root}/notes/../../etc`, "notes"]) {
+  for (const path of ["/etc", `${root}/../..`, `${root}/notes/../../etc`]) {
     const answer = await server.post("/api/ingest/directory", { path });
     assert.ok([403, 404].includes(answer.status), `${path}: ${answer.text}`);
   }
+  assert.equal((await server.post("/api/ingest/directory", { path: "notes" })).status, 400, "a relative path has no meaning here");
   const good = await server.post("/api/ingest/directory", { path: join(root, "notes"), collection: "vault" });
   assert.equal(good.status, 202, good.text);
 });
