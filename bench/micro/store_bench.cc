@@ -108,6 +108,24 @@ void BM_PutOne(benchmark::State& state) {
 }
 BENCHMARK(BM_PutOne)->Unit(benchmark::kMicrosecond)->MeasureProcessCPUTime()->UseRealTime();
 
+/// What the store adds to a cold start: with a new file (0), and with one of 1,000 notes (1).
+void BM_Open(benchmark::State& state) {
+  Box box;
+  if (state.range(0) == 1) {
+    std::vector<core::DocumentWrite> notes;
+    for (int64_t i = 0; i < 1000; ++i) notes.push_back(note(i));
+    put_all(box.store->documents(), std::move(notes), 64);
+  }
+  for (auto _ : state) {
+    state.PauseTiming();
+    box.store.reset();
+    if (state.range(0) == 0) std::filesystem::remove_all(box.folder);
+    state.ResumeTiming();
+    box.open();
+  }
+}
+BENCHMARK(BM_Open)->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond)->MeasureProcessCPUTime()->UseRealTime();
+
 /// The argument: how many puts are under way at a time.
 void BM_Put10000(benchmark::State& state) {
   constexpr int64_t kNotes = 10'000;

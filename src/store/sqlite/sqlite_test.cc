@@ -292,6 +292,19 @@ TEST(SqliteWriter, WhatWaitsIsCompletedWhenTheStoreStops) {
   EXPECT_EQ(sync_wait(box.store->documents().find_collection({.tenant = {"a"}, .name = "c"}))->documents, 20);
 }
 
+TEST(SqliteWriter, AListenerThatThrowsDoesNotStopTheWriter) {
+  const ScratchFolder folder;
+  SqliteBox box({.path = folder.file("tessera.db")});
+  int told = 0;
+  box.store->documents().set_listener([&](const core::StoreChange&) {
+    if (++told == 1) throw std::runtime_error("no memory, say");
+  });
+  for (const char* id : {"one", "two"}) {
+    EXPECT_TRUE(sync_wait(box.store->documents().put_document(make_document("a", "c", id, "text"))).has_value());
+  }
+  EXPECT_EQ(told, 2);
+}
+
 TEST(SqliteWriter, AFullDatabaseRefusesByNameAndWorksAgainWhenThereIsSpace) {
   const ScratchFolder folder;
   SqliteBox box({.path = folder.file("tessera.db"), .pages_max = 300});

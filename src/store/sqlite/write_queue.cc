@@ -1,6 +1,6 @@
 #include "store/sqlite/write_queue.h"
 
-#include <algorithm>
+#include <exception>
 
 namespace tessera::store {
 namespace {
@@ -143,12 +143,22 @@ base::Result<> WriteQueue::transact(const Group& group) {
   return done;
 }
 
+// One of the two worker loops of the program: what a write throws (no memory) fails that write, not the process.
+base::Result<> WriteQueue::guarded(Job& job) {
+  try {
+    WriteScope scope{*db_, counters_, job.changes};
+    return job.apply(scope);
+  } catch (const std::exception& thrown) {
+    return base::fail(Code::internal, "STORAGE_ERROR", "The write failed; nothing was stored. This is a bug.",
+                      thrown.what());
+  }
+}
+
 base::Result<> WriteQueue::apply_one(Job& job, bool alone) {
   const Counters before = counters_;
   job.changes.clear();
   if (!alone) TESSERA_CHECK(store::run(*db_, "SAVEPOINT one"));
-  WriteScope scope{*db_, counters_, job.changes};
-  auto applied = job.apply(scope);
+  auto applied = guarded(job);
   if (!applied) {
     if (storage_failed(applied.error())) return applied;
     counters_ = before;
@@ -174,6 +184,16 @@ base::Result<> WriteQueue::save_counters() {
                     counters_.text_key, counters_.session_key);
 }
 
+// The write is committed: whatever a listener throws, it must be acknowledged.
+void WriteQueue::tell(const core::ChangeListener& listener, const core::StoreChange& change) {
+  if (!listener) return;
+  try {
+    listener(change);
+  } catch (const std::exception& thrown) {
+    logger_.failure("change_listener_failed", base::make_error(Code::internal, "LISTENER_FAILED", "", thrown.what()));
+  }
+}
+
 void WriteQueue::complete(const Group& group) {
   core::ChangeListener listener;
   {
@@ -182,9 +202,7 @@ void WriteQueue::complete(const Group& group) {
     for (const auto& job : group) bytes_ -= job->bytes;
   }
   for (const auto& job : group) {
-    for (const auto& change : job->changes) {
-      if (listener) listener(change);
-    }
+    for (const auto& change : job->changes) tell(listener, change);
   }
   for (const auto& job : group) job->done.wake();
 }

@@ -105,6 +105,8 @@ class WriteQueue {
   void commit(const Group& group);
   base::Result<> transact(const Group& group);
   base::Result<> apply_one(Job& job, bool alone);
+  base::Result<> guarded(Job& job);
+  void tell(const core::ChangeListener& listener, const core::StoreChange& change);
   base::Result<> save_counters();
   void complete(const Group& group);
 
