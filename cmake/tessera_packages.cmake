@@ -11,14 +11,11 @@ find_package(spdlog REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(prometheus-cpp REQUIRED COMPONENTS core)
 find_package(LibArchive REQUIRED)
-find_package(ZLIB REQUIRED)
-pkg_check_modules(GUMBO REQUIRED IMPORTED_TARGET gumbo)
-pkg_check_modules(PUGIXML REQUIRED IMPORTED_TARGET pugixml)
-pkg_check_modules(MD4C REQUIRED IMPORTED_TARGET md4c)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 find_package(CLI11 REQUIRED)
 if(TESSERA_TESTS OR TESSERA_FUZZ)
   find_package(GTest REQUIRED)
+  pkg_check_modules(MD4C REQUIRED IMPORTED_TARGET md4c)  # the model of the Markdown reader in its tests
 endif()
 
 # Header-only part of Boost (Asio, Beast). Asio is compiled once, in the async room, not in every file.
