@@ -101,7 +101,7 @@ uint32_t CollectionIndex::number_of(std::string_view term, Slice& slice) const {
   return fresh == Dictionary::kNone ? fresh : lexical_.dictionary.size() + fresh;
 }
 
-void CollectionIndex::count_terms(std::string_view text, bool once, Slice& slice, RowTerms& terms) {
+void CollectionIndex::count_terms(std::string_view text, Slice& slice, RowTerms& terms) {
   analyze(text, stemming_, [&](std::string_view term) {
     const uint32_t id = number_of(term, slice);
     if (id == Dictionary::kNone) return;
@@ -112,20 +112,18 @@ void CollectionIndex::count_terms(std::string_view text, bool once, Slice& slice
     if (row_counts_[id] == 0) {
       terms.emplace_back(id, 0);
       if (document_counts_[id]++ == 0) document_terms_.push_back(id);
-    } else if (once) {
-      return;
     }
     ++row_counts_[id];
   });
 }
 
 void CollectionIndex::make_slice(const core::DocumentWrite& write, size_t first, size_t count, Slice& slice) {
+  const std::string_view title = std::string_view(write.document.head.title).substr(0, kHeadingBytesMax);
   for (const core::Chunk& chunk : std::span(write.chunks).subspan(first, count)) {
     RowTerms& terms = slice.terms.emplace_back();
-    count_terms(chunk_text(write, chunk), false, slice, terms);
-    // Words of the headings above a chunk find it too, but must not outweigh its own.
-    count_terms(std::string_view(chunk.heading_path).substr(0, kHeadingBytesMax), true, slice, terms);
-    count_terms(std::string_view(write.document.head.title).substr(0, kHeadingBytesMax), true, slice, terms);
+    count_terms(chunk_text(write, chunk), slice, terms);
+    count_terms(std::string_view(chunk.heading_path).substr(0, kHeadingBytesMax), slice, terms);
+    if (!title.empty() && !chunk.heading_path.starts_with(title)) count_terms(title, slice, terms);
     uint32_t length = 0;
     for (auto& [id, tf] : terms) {
       tf = row_counts_[id];

@@ -45,7 +45,7 @@ class CollectionIndex {
  private:
   struct Slice;
   void make_slice(const core::DocumentWrite& write, size_t first, size_t count, Slice& slice);
-  void count_terms(std::string_view text, bool once, Slice& slice, RowTerms& terms);
+  void count_terms(std::string_view text, Slice& slice, RowTerms& terms);
   uint32_t number_of(std::string_view term, Slice& slice) const;
   void append_slice(const Slice& slice, uint32_t document);
   base::Result<size_t> prepare_vectors(const core::DocumentWrite& write);

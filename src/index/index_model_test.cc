@@ -16,9 +16,10 @@ std::map<std::string, int> chunk_terms(const core::DocumentWrite& write, const c
   const auto text = std::string_view(write.document.text)
                         .substr(static_cast<size_t>(chunk.start), static_cast<size_t>(chunk.end - chunk.start));
   analyze(text, stemming, [&](std::string_view term) { ++terms[std::string(term)]; });
-  for (const std::string* heading : {&chunk.heading_path, &write.document.head.title}) {
-    analyze(*heading, stemming, [&](std::string_view term) { terms.emplace(std::string(term), 1); });
-  }
+  const auto count = [&](std::string_view term) { ++terms[std::string(term)]; };
+  analyze(chunk.heading_path, stemming, count);
+  const std::string& title = write.document.head.title;
+  if (!chunk.heading_path.starts_with(title)) analyze(title, stemming, count);
   return terms;
 }
 
