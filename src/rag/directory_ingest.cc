@@ -172,7 +172,7 @@ core::Task<base::Result<>> DirectoryIngest::State::follow(const core::RequestCon
     // Before the pass, so that nothing falls between. Without a watch the directory is looked at now and then.
     if (!watch) std::ignore = co_await parts.pool.run(begin_watch, context.cancel);
     const auto pass = co_await sync.run(context, *job.task, job.root, job.collection);
-    if (context.cancel.cancelled()) co_return pass;
+    if (context.cancel.cancelled()) co_return base::fail(Code::cancelled, "TASK_CANCELLED", "The task was cancelled.");
     job.task->update([&](core::TaskRecord& record) {
       record.state = "watching";
       record.error = pass ? "" : pass.error().message;  // e.g. the directory is gone; it may come back
@@ -271,8 +271,10 @@ core::Task<base::Result<>> DirectoryIngest::State::refresh_all(const core::Reque
         co_return base::fail(Code::cancelled, "TASK_CANCELLED", "The task was cancelled.");
       const std::string id = head.document_id;
       const auto refreshed = co_await parts.ingest.refresh(context, std::move(head));
-      // Deleted since it was listed: nothing to do.
-      if (!refreshed && refreshed.error().code != Code::not_found) task.fail_item(id, refreshed.error());
+      // Deleted or written anew since it was listed: nothing to do.
+      const bool moot =
+          !refreshed && (refreshed.error().code == Code::not_found || refreshed.error().name == "DOCUMENT_CHANGED");
+      if (!refreshed && !moot) task.fail_item(id, refreshed.error());
       task.update([&](core::TaskRecord& record) {
         ++record.done;
         if (refreshed) ++(*refreshed ? record.updated : record.unchanged);

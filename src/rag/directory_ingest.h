@@ -1,11 +1,11 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "async/task_scope.h"
 #include "base/clock.h"
 #include "core/documents.h"
 #include "core/parser.h"

@@ -1,20 +1,16 @@
 #include "rag/index_feed.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <deque>
 #include <exception>
-#include <mutex>
-#include <thread>
 #include <utility>
-#include <vector>
+
+#include "rag/index_feed_state.h"
 
 namespace tessera::rag {
 
 namespace {
 
 using base::Code;
-using FeedState = IndexHealth::State;
 
 size_t change_bytes(const core::StoreChange& change) {
   size_t bytes = sizeof(change);
@@ -51,64 +47,6 @@ base::Error not_serving(FeedState state) {
 }
 
 }  // namespace
-
-struct IndexFeed::State {
-  struct Wait {
-    int64_t sequence;
-    int64_t generation;
-    async::Waiter waiter;
-  };
-
-  State(core::DocumentStore& s, core::RetrievalIndex& i, base::Logger& l, IndexFeedOptions o)
-      : store(s), index(i), log(l), options(o) {}
-
-  core::DocumentStore& store;
-  core::RetrievalIndex& index;
-  base::Logger& log;
-  const IndexFeedOptions options;
-  std::thread thread;
-  int64_t started_at = 0;  // the store's sequence when start() was called
-
-  mutable std::mutex mutex;
-  std::condition_variable work;         // for the feed's thread
-  std::condition_variable room;         // for the store's writer
-  std::deque<core::StoreChange> queue;  // guarded by mutex, as all below
-  size_t queue_bytes = 0;
-  FeedState state = FeedState::starting;
-  bool started = false;
-  bool stopping = false;
-  bool whole = false;       // at the stop, the index was equal to the store
-  bool overflowed = false;  // a change did not fit during a replay: the replay must be repeated
-  int64_t seen = 0;
-  int64_t applied = 0;
-  int64_t wanted_generation = 0;  // rebuilds asked for
-  int64_t generation = 0;         // rebuilds asked for and done
-  int64_t saves = 0;
-  int64_t save_failures = 0;
-  int64_t rebuilds = 0;
-  int automatic_rebuilds = 0;
-  std::string error;
-  std::vector<Wait> waits;
-
-  // Of the feed's thread only.
-  int64_t unsaved = 0;
-
-  void on_change(const core::StoreChange& change);
-  void run();
-  void catch_up();
-  base::Result<> replay_rounds();
-  base::Result<> apply(const core::StoreChange& change);
-  void apply_next();
-  void rebuild(bool automatic);
-  void save();
-  void note_error(const base::Error& why);
-  void fail_locked();
-  void wake_locked();
-  void drop_queue_locked();
-  [[nodiscard]] bool over_locked(const Wait& wait) const;
-  [[nodiscard]] base::Result<> outcome_locked(const Wait& wait) const;
-  core::Task<base::Result<>> wait_for(int64_t sequence, int64_t min_generation, async::WaitBounds bounds);
-};
 
 void IndexFeed::State::on_change(const core::StoreChange& change) {
   const size_t bytes = change_bytes(change);
@@ -161,57 +99,6 @@ void IndexFeed::State::run() {
   wake_locked();
 }
 
-// From whatever the index holds to the present.
-void IndexFeed::State::catch_up() {
-  int64_t at = 0;
-  {
-    const std::lock_guard lock(mutex);
-    at = started_at;
-  }
-  if (index.applied_sequence() > at) {
-    // An index of another or an older database: nothing in it can be trusted.
-    log.log(base::LogLevel::warn, "index_ahead_of_store", {{"index", index.applied_sequence()}, {"store", at}});
-    index.clear();
-  }
-  if (const auto done = replay_rounds(); !done) {
-    note_error(done.error());
-    rebuild(true);
-  }
-}
-
-// Replays until nothing was dropped meanwhile, then serves. Each round is shorter than the one before: it covers only
-// what was committed during that one.
-base::Result<> IndexFeed::State::replay_rounds() {
-  while (true) {
-    {
-      const std::lock_guard lock(mutex);
-      overflowed = false;
-    }
-    TESSERA_TRY(const int64_t last, store.last_sequence());
-    base::Result<> applying;
-    const auto told = store.replay(index.applied_sequence(), [&](const core::StoreChange& change) {
-      bool skip = !applying;
-      {
-        const std::lock_guard lock(mutex);
-        skip = skip || stopping;
-      }
-      if (!skip) applying = apply(change);
-    });
-    TESSERA_CHECK(told);
-    TESSERA_CHECK(applying);
-    const std::lock_guard lock(mutex);
-    if (stopping) return {};
-    // A replay from nothing tells no removals, so the index's own number may stay behind.
-    applied = std::max({applied, last, index.applied_sequence()});
-    seen = std::max(seen, applied);
-    if (overflowed) continue;
-    state = FeedState::serving;
-    error.clear();
-    wake_locked();
-    return {};
-  }
-}
-
 base::Result<> IndexFeed::State::apply(const core::StoreChange& change) {
   try {
     TESSERA_CHECK(index.apply(change));
@@ -244,39 +131,6 @@ void IndexFeed::State::apply_next() {
     wake_locked();
   }
   if (unsaved >= options.save_every_changes) save();
-}
-
-void IndexFeed::State::rebuild(bool automatic) {
-  while (true) {
-    int64_t asked = 0;
-    {
-      const std::lock_guard lock(mutex);
-      automatic_rebuilds = automatic ? automatic_rebuilds + 1 : 0;
-      asked = wanted_generation;
-      if (automatic_rebuilds <= options.rebuilds_max) {
-        state = FeedState::rebuilding;
-        ++rebuilds;
-        applied = 0;
-        drop_queue_locked();
-        room.notify_all();
-      } else {
-        fail_locked();
-        return;
-      }
-    }
-    log.log(base::LogLevel::info, "index_rebuild", {{"automatic", automatic}});
-    index.clear();
-    unsaved = 0;
-    if (const auto done = replay_rounds(); !done) {
-      note_error(done.error());
-      automatic = true;
-      continue;
-    }
-    const std::lock_guard lock(mutex);
-    generation = asked;
-    wake_locked();
-    return;
-  }
 }
 
 void IndexFeed::State::save() {

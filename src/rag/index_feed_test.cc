@@ -8,7 +8,7 @@
 #include "async/run_blocking.h"
 #include "base/random.h"
 #include "rag/testing/fakes.h"
-#include "store/memory/memory_store.h"
+#include "rag/testing/stores.h"
 
 namespace tessera::rag {
 namespace {
@@ -18,7 +18,7 @@ using State = IndexHealth::State;
 
 struct World {
   base::ManualClock clock;
-  store::MemoryStore stores{clock};
+  testing::Stores stores{clock};
   testing::FakeIndex index;
   std::unique_ptr<base::Logger> log = base::silent_logger();
   core::Tenant tenant{"app"};

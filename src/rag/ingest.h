@@ -1,14 +1,15 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "async/blocking_pool.h"
 #include "async/limiter.h"
+#include "async/task_scope.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "core/documents.h"
@@ -51,7 +52,7 @@ struct IngestOptions {
   size_t document_bytes_max = 64ULL << 20U;
   size_t chunks_max = 200'000;
   size_t embed_batch = 32;                      ///< chunks a call of the embedder
-  size_t interactive_max = 8;                   ///< documents at work at once
+  size_t interactive_max = 16;                  ///< documents at work at once
   size_t interactive_waiting_max = 256;         ///< further ones that may wait; then exhausted (429)
   size_t background_max = 16;                   ///< of the background kind; its callers always wait
   boost::asio::any_io_executor embed_executor;  ///< where embedding runs; empty: the caller's
@@ -101,11 +102,15 @@ class IngestService {
   core::Task<base::Result<>> embed(const core::RequestContext& context, core::Embedder& embedder,
                                    core::DocumentWrite& write);
   base::Result<> check_request(const IngestRequest& request) const;
+  core::Task<base::Result<core::PutReceipt>> put(const core::RequestContext& context, core::DocumentWrite write,
+                                                 std::optional<int64_t> version);
 
   IngestParts parts_;
   IngestOptions options_;
   async::Limiter interactive_;
   async::Limiter background_;
+  // One at a time per stripe of document ids: a refresh must not put back a text that was replaced meanwhile.
+  std::vector<async::Limiter> writing_;
 };
 
 }  // namespace tessera::rag

@@ -140,6 +140,18 @@ TEST(Ingest, CancelledWorkStopsBetweenBatches) {
   EXPECT_EQ(world.embedder.calls, 1);
 }
 
+// As an older pipeline would have stored it.
+void make_stale(testing::RagWorld& world, const std::string& id) {
+  core::DocumentWrite write;
+  write.collection = {world.context.tenant, "default"};
+  write.document = *sync_wait(world.stores.documents().load_document(world.context.tenant, id));
+  write.chunks = *sync_wait(world.stores.documents().load_chunks(world.context.tenant, id));
+  write.document.head.content_hash = write.document.head.content_hash.substr(0, 32) + "-0000000000000000";
+  write.dimensions = 16;
+  write.vectors.assign(16, 0.25F);
+  ASSERT_TRUE(sync_wait(world.stores.documents().put_document(std::move(write))));
+}
+
 TEST(Ingest, RefreshEmbedsAnewOnlyWhatIsStale) {
   testing::RagWorld world;
   IngestRequest request;
@@ -148,18 +160,28 @@ TEST(Ingest, RefreshEmbedsAnewOnlyWhatIsStale) {
   ASSERT_TRUE(world.take_in(request));
   auto head = *sync_wait(world.library.find(world.context, "a"));
   EXPECT_EQ(*sync_wait(world.ingest.refresh(world.context, head)), false);
-  // As an older pipeline would have stored it.
-  core::DocumentWrite write;
-  write.collection = {world.context.tenant, "default"};
-  write.document = *sync_wait(world.stores.documents().load_document(world.context.tenant, "a"));
-  write.chunks = *sync_wait(world.stores.documents().load_chunks(world.context.tenant, "a"));
-  write.document.head.content_hash = head.content_hash.substr(0, 32) + "-0000000000000000";
-  write.dimensions = 16;
-  write.vectors.assign(16, 0.25F);
-  ASSERT_TRUE(sync_wait(world.stores.documents().put_document(std::move(write))));
+  make_stale(world, "a");
   head = *sync_wait(world.library.find(world.context, "a"));
   EXPECT_EQ(*sync_wait(world.ingest.refresh(world.context, head)), true);
   EXPECT_EQ(world.take_in(request)->status(), "unchanged");
+}
+
+TEST(Ingest, RefreshDoesNotBringBackAReplacedText) {
+  testing::RagWorld world;
+  IngestRequest request;
+  request.bytes = "Old text";
+  request.document_id = "a";
+  ASSERT_TRUE(world.take_in(request));
+  make_stale(world, "a");
+  const auto head = *sync_wait(world.library.find(world.context, "a"));
+  bool once = true;
+  world.embedder.on_embed = [&](const core::RequestContext&) {
+    if (!std::exchange(once, false)) return;
+    request.bytes = "New text";
+    ASSERT_TRUE(world.take_in(request));
+  };
+  EXPECT_EQ(sync_wait(world.ingest.refresh(world.context, head)).error().name, "DOCUMENT_CHANGED");
+  EXPECT_EQ(sync_wait(world.library.load(world.context, "a"))->document.text, "New text");
 }
 
 TEST(Library, RemovedIsNotFoundAnyMore) {

@@ -166,7 +166,8 @@ core::Task<base::Result<std::vector<std::pair<core::Tenant, core::TaskRecord>>>>
   std::vector<std::pair<core::Tenant, core::TaskRecord>> watching;
   TESSERA_CO_TRY(auto unfinished, co_await state_->store.unfinished_tasks());
   for (auto& [tenant, record] : unfinished) {
-    if (state_->find(tenant, record.task_id)) continue;  // of this process
+    const auto live = state_->find(tenant, record.task_id);
+    if (live && !live->snapshot().finished) continue;  // of this process
     if (record.watch) {
       watching.emplace_back(std::move(tenant), std::move(record));
       continue;

@@ -25,7 +25,7 @@ class MemoryTree final : public FileTree {
   };
 
   base::Result<std::string> canonical_directory(const std::string& path) override {
-    if (path == "/link") return std::string("/secret");
+    if (path == "/link" || path == "/vault/../secret") return std::string("/secret");
     if (path.starts_with("/vault") || path == "/secret") return path;
     return base::fail(base::Code::not_found, "DIRECTORY_NOT_FOUND", "There is no such directory.");
   }

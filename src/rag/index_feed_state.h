@@ -1,0 +1,77 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "rag/index_feed.h"
+
+namespace tessera::rag {
+
+using FeedState = IndexHealth::State;
+
+/// The inside of IndexFeed, in two files: index_feed.cc (queue, applying, waiting) and index_replay.cc (catching up,
+/// rebuilding).
+struct IndexFeed::State {
+  struct Wait {
+    int64_t sequence;
+    int64_t generation;
+    async::Waiter waiter;
+  };
+
+  State(core::DocumentStore& s, core::RetrievalIndex& i, base::Logger& l, IndexFeedOptions o)
+      : store(s), index(i), log(l), options(o) {}
+
+  core::DocumentStore& store;
+  core::RetrievalIndex& index;
+  base::Logger& log;
+  const IndexFeedOptions options;
+  std::thread thread;
+  int64_t started_at = 0;  // the store's sequence when start() was called
+
+  mutable std::mutex mutex;
+  std::condition_variable work;         // for the feed's thread
+  std::condition_variable room;         // for the store's writer
+  std::deque<core::StoreChange> queue;  // guarded by mutex, as all below
+  size_t queue_bytes = 0;
+  FeedState state = FeedState::starting;
+  bool started = false;
+  bool stopping = false;
+  bool whole = false;       // at the stop, the index was equal to the store
+  bool overflowed = false;  // a change did not fit during a replay: the replay must be repeated
+  int64_t seen = 0;
+  int64_t applied = 0;
+  int64_t wanted_generation = 0;  // rebuilds asked for
+  int64_t generation = 0;         // rebuilds asked for and done
+  int64_t saves = 0;
+  int64_t save_failures = 0;
+  int64_t rebuilds = 0;
+  int automatic_rebuilds = 0;
+  std::string error;
+  std::vector<Wait> waits;
+
+  // Of the feed's thread only.
+  int64_t unsaved = 0;
+
+  void on_change(const core::StoreChange& change);
+  void run();
+  void catch_up();
+  base::Result<> replay_rounds();
+  base::Result<> apply(const core::StoreChange& change);
+  void apply_next();
+  void rebuild(bool automatic);
+  void save();
+  void note_error(const base::Error& why);
+  void fail_locked();
+  void wake_locked();
+  void drop_queue_locked();
+  [[nodiscard]] bool over_locked(const Wait& wait) const;
+  [[nodiscard]] base::Result<> outcome_locked(const Wait& wait) const;
+  core::Task<base::Result<>> wait_for(int64_t sequence, int64_t min_generation, async::WaitBounds bounds);
+};
+
+}  // namespace tessera::rag
