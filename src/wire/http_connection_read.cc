@@ -68,8 +68,10 @@ async::Task<bool> HttpConnection::read_head() {
     error_code error;
     const size_t count = co_await socket_.async_read_some(room, asio::redirect_error(asio::use_awaitable, error));
     input_.added(count);
-    if (!error) continue;
-    if (timed_out_ && phase_ == Phase::head) {
+    // The deadline may strike between the arrival of bytes and this point, when there is nothing left to cancel. Then
+    // it still counts, unless these are the first bytes after an idle time.
+    if (!error && (!timed_out_ || (phase_ == Phase::idle && !fresh_))) continue;
+    if (timed_out_ && (phase_ == Phase::head || !error)) {
       co_return co_await refuse({408, "REQUEST_TIMEOUT", "the request's headers took too long"});
     }
     co_return false;

@@ -19,6 +19,7 @@ using testing::RawClient;
 using ::testing::StartsWith;
 using testing::TestServer;
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 /// Says what it received.
 async::Task<void> echo(Request& request, ResponseWriter& writer) {
@@ -77,7 +78,7 @@ TEST(HttpServer, RefusesMalformedRequests) {
       {"GET / HTTP/1.1\r\nHost: a\r\nA b: c\r\n\r\n", 400},
       {"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400},
       {"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400},
-      {std::string("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 39), 400},
+      {"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"s, 400},
       {"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400},
       {"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400},
       {"GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
