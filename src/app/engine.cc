@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "app/metered.h"
+#include "app/metered_store.h"
 #include "app/models.h"
 #include "async/blocking_pool.h"
 #include "chat/chat_service.h"
@@ -176,7 +177,9 @@ struct Engine::Parts {
   std::shared_ptr<wire::HttpClient> http = std::make_shared<wire::HttpClient>();
   Stores stores;
   std::unique_ptr<core::RetrievalIndex> index;
-  std::unique_ptr<core::DocumentParser> parser;
+  std::unique_ptr<MeteredDocuments> documents;
+  std::unique_ptr<core::DocumentParser> plain_parser;
+  std::unique_ptr<MeteredParser> parser;
   std::unique_ptr<Models> models;
   std::unique_ptr<rag::FileTree> files;
   std::unique_ptr<rag::IndexFeed> feed;
@@ -198,32 +201,33 @@ Result<> Engine::Parts::open() {
   TESSERA_TRY(stores, open_stores(*settings, read_pool, clock, log));
   TESSERA_TRY(index, open_index(*settings, log));
   TESSERA_TRY(models, Models::create(*settings, {http, metrics, clock, random}));
-  parser = parse::create_parser(parse_limits(*settings));
+  documents = std::make_unique<MeteredDocuments>(stores.documents(), metrics, clock);
+  plain_parser = parse::create_parser(parse_limits(*settings));
+  parser = std::make_unique<MeteredParser>(*plain_parser, metrics, clock);
   files = rag::posix_file_tree();
-  feed = std::make_unique<rag::IndexFeed>(stores.documents(), *index, log);
+  feed = std::make_unique<rag::IndexFeed>(*documents, *index, log);
   build_services();
   return feed->start();
 }
 
 void Engine::Parts::build_services() {
-  core::DocumentStore& documents = stores.documents();
   rag::EmbedderTable& embedders = models->embedders();
   plain_retriever = std::make_unique<rag::HybridRetriever>(
-      rag::RetrieverParts{documents, *index, *feed, embedders, search_pool, clock}, retriever_options(*settings));
+      rag::RetrieverParts{*documents, *index, *feed, embedders, search_pool, clock}, retriever_options(*settings));
   retriever = std::make_unique<MeteredRetriever>(*plain_retriever, metrics, clock);
   ingest =
-      std::make_unique<rag::IngestService>(rag::IngestParts{documents, *parser, embedders, *feed, ingest_pool, ids},
+      std::make_unique<rag::IngestService>(rag::IngestParts{*documents, *parser, embedders, *feed, ingest_pool, ids},
                                            ingest_options(*settings, embedding_loop.executor(0)));
-  library = std::make_unique<rag::Library>(documents, *index, *feed);
+  library = std::make_unique<rag::Library>(*documents, *index, *feed);
   tasks = std::make_unique<rag::TaskRegistry>(stores.tasks(), clock, ids, log, task_options(*settings));
   directories = std::make_unique<rag::DirectoryIngest>(
-      rag::DirectoryParts{documents, *parser, *ingest, *library, *feed, *tasks, *files, ingest_pool, clock, log,
+      rag::DirectoryParts{*documents, *parser, *ingest, *library, *feed, *tasks, *files, ingest_pool, clock, log,
                           shards.next_executor()},
       directory_options(*settings));
 
   const core::Embedder& counter = embedders.fallback();
   const chat::ChatParts chat_parts{stores.conversations(),
-                                   documents,
+                                   *documents,
                                    *retriever,
                                    models->catalog(),
                                    clock,

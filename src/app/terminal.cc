@@ -75,7 +75,7 @@ std::string wrapped(std::string_view text, size_t width, size_t indent) {
     if (text[at] == '\n') {
       result += '\n';
       result.append(indent, ' ');
-      column = indent;
+      column = 0;
       ++at;
       continue;
     }
@@ -89,16 +89,16 @@ std::string wrapped(std::string_view text, size_t width, size_t indent) {
       while (end > at + 1 && is_continuation(text[end])) --end;
     }
     const std::string_view word = text.substr(at, end - at);
-    if (column > indent && column + 1 + word.size() > width) {
+    if (column > 0 && column + 1 + word.size() > width) {
       result += '\n';
       result.append(indent, ' ');
-      column = indent;
-    } else if (column > indent) {
+      column = 0;
+    } else if (column > 0) {
       result += ' ';
       ++column;
     }
     result += word;
-    column = std::max(column, indent) + word.size();
+    column += word.size();
     at = end;
   }
   return result;
