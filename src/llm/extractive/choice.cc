@@ -8,7 +8,7 @@ namespace {
 
 // Words and meaning together decide whether an answer is about the question: each runs from 0 to 1, and what one lacks
 // the other can make up. Without an embedder words decide alone.
-constexpr double kRelevanceMin = 0.78;
+constexpr double kRelevanceMin = 0.72;
 constexpr double kCoverageMinAlone = 0.4;
 
 // When a further unit is worth its words.
