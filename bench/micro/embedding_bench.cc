@@ -1,8 +1,7 @@
-// Tokenizing, embedding and chunking on one core. The text is this repository's own documentation, or the file named
-// by TESSERA_BENCH_TEXT. Counters: tokens/s (embedding, tokenizing), bytes/s (the others).
+// Tokenizing, embedding and chunking on one core, over this repository's own documentation. Counters: tokens/s
+// (embedding, tokenizing), bytes/s (the others).
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -28,14 +27,11 @@ std::string read(const std::filesystem::path& path) {
 const std::string& sample() {
   static const std::string kText = [] {
     std::string once;
-    if (const char* path = std::getenv("TESSERA_BENCH_TEXT")) {
-      once = read(path);
-    } else {
-      const std::filesystem::path root(TESSERA_SOURCE_DIR);
-      for (const auto& entry : std::filesystem::recursive_directory_iterator(root / "src")) {
+    const std::filesystem::path root(TESSERA_SOURCE_DIR);
+    for (const char* folder : {"src", "docs", "models"}) {
+      for (const auto& entry : std::filesystem::recursive_directory_iterator(root / folder)) {
         if (entry.path().extension() == ".md") once += read(entry.path()) + "\n\n";
       }
-      once += read(root / "LICENSE");
     }
     std::string text;
     while (text.size() < 4'000'000) text += once + "\n\n";
