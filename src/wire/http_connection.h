@@ -133,7 +133,7 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   std::optional<async::CancelSource> gone_;
 
   base::SteadyTime deadline_ = base::SteadyTime::max();
-  base::SteadyTime idle_since_{};
+  base::SteadyTime idle_since_;
   Phase phase_ = Phase::idle;
   Stage stage_ = Stage::none;
   bool fresh_ = true;  ///< no request has come yet
