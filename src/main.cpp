@@ -1,3 +1,4 @@
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,8 @@
 // they start in, are in src/app/engine.cc.
 int main(int argc, char** argv) {
   using namespace tessera::app;
+  // A write beyond a file size limit is an error of that write (STORAGE_FULL), not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   const Invocation invocation = parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
   Surroundings here{.environment = tessera::config::process_environment(), .terminal = {}};
   here.terminal = Terminal::of_process(here.environment);

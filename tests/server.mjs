@@ -24,6 +24,9 @@ export function temporaryDirectory() {
   return mkdtempSync(join(tmpdir(), "tessera-test-"));
 }
 
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 export class Server {
   /** `settings`: {"chunk.size": 128}; `directory`: keep using a data directory; `env`: further environment. */
   static async start({ settings = {}, directory, env = {}, launcher = [] } = {}) {
@@ -39,7 +42,12 @@ export class Server {
     server.log = "";
     server.child.stdout.on("data", (data) => (server.log += data));
     server.child.stderr.on("data", (data) => (server.log += data));
-    server.exited = new Promise((resolve) => server.child.once("exit", (code, signal) => resolve({ code, signal })));
+    // A test that fails before its stop must not keep the run waiting for this server, nor leave it behind.
+    server.child.unref();
+    server.child.stdout.unref();
+    server.child.stderr.unref();
+    running.add(server.child);
+    server.exited = new Promise((resolve) => server.child.once("exit", (code, signal) => { running.delete(server.child); resolve({ code, signal }); }));
     await server.#ready();
     return server;
   }
@@ -74,13 +82,17 @@ export class Server {
   delete(path) { return this.request("DELETE", path); }
 
   async kill() {
+    this.child.ref();
     this.child.kill("SIGKILL");
     return this.exited;
   }
 
   /** SIGTERM; resolves to the exit code. */
   async stop() {
-    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill("SIGTERM");
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      this.child.ref();
+      this.child.kill("SIGTERM");
+    }
     const { code, signal } = await this.exited;
     if (this.ownsDirectory) rmSync(this.directory, { recursive: true, force: true });
     return code ?? signal;

@@ -86,6 +86,10 @@ def strip_comments(text):
     return re.sub(r"/\*.*?\*/", lambda m: "\n" * m.group(0).count("\n"), text, flags=re.S)
 
 
+def is_test_code(path):
+    return path.name.endswith(("_test.cc", "_fuzz.cc", "_bench.cc")) or "testing" in path.parts
+
+
 def check_includes(path, room, lines, allowed):
     for number, line in enumerate(lines, 1):
         match = re.match(r'\s*#include\s+["<]([^">]+)[">]', line)
@@ -93,7 +97,7 @@ def check_includes(path, room, lines, allowed):
             continue
         target = match.group(1)
         head = target.split("/")[0]
-        is_test = path.name.endswith(("_test.cc", "_fuzz.cc", "_bench.cc"))
+        is_test = is_test_code(path)
         if head in allowed and head != room and room in allowed:
             if head not in allowed[room] and not is_test:
                 yield f"{path}:{number}: {room} may not include {head} (tools/layers.txt)"
@@ -154,7 +158,7 @@ def count_parameters(signature, name):
 
 
 def check_size(path, lines, waivers, used):
-    is_test = path.name.endswith(("_test.cc", "_fuzz.cc", "_bench.cc"))
+    is_test = is_test_code(path)
     key = str(path)
     if len(lines) > FILE_LINES_MAX and not is_test:
         used.add(key)
