@@ -11,8 +11,8 @@ namespace tessera::app {
 int config_check(const Invocation& invocation, const Surroundings& here) {
   const auto loaded = load_settings(invocation, here);
   if (!loaded) return report(here.terminal, loaded.error());
-  write_out(
-      fmt::format("The configuration is right; {} settings differ from their defaults.\n", loaded->origins.size()));
+  write_out(fmt::format("The configuration is right; {} settings are given, the others have their defaults.\n",
+                        loaded->origins.size()));
   return kExitOk;
 }
 

@@ -117,7 +117,7 @@ void add_reference_options(CLI::App& command, Invocation& into) {
       {"--metrics", ReferenceForm::metrics, "The metrics instead, as the page docs/metrics.md"},
       {"--openapi", ReferenceForm::openapi, "The HTTP contract instead, as OpenAPI"}};
   for (const auto& [flag, form, help] : kForms) {
-    command.add_flag_callback(flag, [&into, form = form] { into.form = form; }, help);
+    command.add_flag_callback(flag, [&into, chosen = form] { into.form = chosen; }, help);
   }
 }
 

@@ -27,8 +27,8 @@ std::string styled(const Terminal& terminal, Style style, std::string_view text)
 /// Control characters replaced, so that no document can command the terminal. Line breaks stay when `lines`.
 std::string harmless(std::string_view text, bool lines = true);
 
-/// Broken at blanks into lines of at most `width` bytes, each after the first preceded by `indent` blanks (not counted).
-/// UTF-8 is not cut.
+/// Broken at blanks into lines of at most `width` bytes, each after the first preceded by `indent` blanks (not
+/// counted). UTF-8 is not cut.
 std::string wrapped(std::string_view text, size_t width, size_t indent);
 
 /// "840 ms", "3.2 s", "2 min 5 s".

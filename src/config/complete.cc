@@ -32,7 +32,8 @@ void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const
                        Problems& problems) {
   const std::string where = fmt::format("providers: {}", provider.name.empty() ? "(unnamed)" : provider.name);
   if (provider.name.empty()) problems.add(where, "every provider needs a name");
-  if (provider.name == "tessera" || provider.name == "extractive" || provider.name == "mock" || provider.name.find('/') != std::string::npos) {
+  if (provider.name == "tessera" || provider.name == "extractive" || provider.name == "mock" ||
+      provider.name.find('/') != std::string::npos) {
     problems.add(where, "this name is taken or contains \"/\"; choose another");
   }
   if (!is_url(provider.base_url)) problems.add(where, "base_url must begin with http:// or https://");
