@@ -91,8 +91,10 @@ Folded make_folded(char32_t value) {
   utf8proc_ssize_t count = 1;
   points[0] = static_cast<utf8proc_int32_t>(value);
   if (!whole) {
-    const auto options =
-        static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE);
+    constexpr int kFlags = UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE;
+    // The library joins its flags with "or"; their type is an enum without such values.
+    // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange)
+    const auto options = static_cast<utf8proc_option_t>(kFlags);
     int boundary = 0;
     count = utf8proc_decompose_char(points[0], points.data(), points.size(), options, &boundary);
     if (count < 0 || count > static_cast<utf8proc_ssize_t>(points.size())) return folded;

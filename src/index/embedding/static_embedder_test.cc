@@ -140,6 +140,25 @@ TEST(StaticEmbedder, ALongTextIsOneVector) {
   EXPECT_EQ(embedder().count_tokens(text), 15000U);
 }
 
+TEST(StaticEmbedder, GivesARowForEachTextThroughThePort) {
+  boost::asio::io_context io;
+  StaticEmbedder embedder = StaticEmbedder::embedded().value();
+  const core::RequestContext context;
+  const std::vector<std::string_view> texts = {"river", "", "bank of a river"};
+  core::Embeddings got;
+  boost::asio::co_spawn(
+      io, embedder.embed(context, texts),
+      [&](const std::exception_ptr&, base::Result<core::Embeddings> result) { got = result.value(); });
+  io.run();
+  ASSERT_EQ(got.rows, 3U);
+  ASSERT_EQ(got.values.size(), 3 * got.dimensions);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto expected = vector_of(texts[i]);
+    EXPECT_TRUE(
+        std::equal(expected.begin(), expected.end(), got.values.begin() + static_cast<ptrdiff_t>(i * got.dimensions)));
+  }
+}
+
 TEST(Accumulate, AgreesWithPlainArithmetic) {
   constexpr size_t kRows = 50, kDimensions = 192;
   std::vector<int8_t> values(kRows * kDimensions);
