@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/body.h"
 #include "api/errors.h"
 #include "api/render.h"
+#include "async/task_scope.h"
 #include "base/assert.h"
 #include "rag/ingest.h"
 #include "rag/library.h"
@@ -15,8 +18,8 @@
 namespace tessera::api {
 namespace {
 
-/// Lines of a batch that are in work at once are answered together; small enough to show progress.
-constexpr size_t kBatchFlushBytes = 16 * 1024;
+/// Lines of a batch that are in work at once, and answered together.
+constexpr size_t kBatchWindow = 32;
 
 std::string ingest_json(const rag::IngestReceipt& receipt) {
   JsonWriter out;
@@ -49,6 +52,12 @@ base::Result<Reply> deleted_reply() {
 }
 
 }  // namespace
+
+/// A document as JSON describes it; its bytes may still have to be fetched.
+struct KnowledgeRoutes::JsonDocument {
+  rag::IngestRequest request;
+  std::string url;
+};
 
 void KnowledgeRoutes::bind(std::array<RouteHandler, kRouteCount>& handlers) {
   const auto at = [&](RouteId id) -> RouteHandler& { return handlers[static_cast<size_t>(id)]; };
@@ -87,26 +96,30 @@ async::Task<base::Result<>> KnowledgeRoutes::fetch(Call& call, std::string url, 
   co_return base::Result<>{};
 }
 
-async::Task<base::Result<rag::IngestRequest>> KnowledgeRoutes::request_from_json(Call& call, std::string_view json) {
-  TESSERA_CO_TRY(const Body body, Body::parse(json, schema_of("IngestRequest")));
-  rag::IngestRequest request;
+base::Result<KnowledgeRoutes::JsonDocument> KnowledgeRoutes::document_from_json(std::string_view json) const {
+  TESSERA_TRY(const Body body, Body::parse(json, schema_of("IngestRequest")));
+  JsonDocument document;
+  rag::IngestRequest& request = document.request;
   request.title = body.text_or("title", "");
   request.document_id = body.text_or("document_id", "");
   request.collection = body.text_or("collection", "default");
   request.content_type = body.text_or("content_type", "");
-  TESSERA_CO_TRY(request.metadata, body.metadata("metadata"));
+  TESSERA_TRY(request.metadata, body.metadata("metadata"));
   auto given_text = body.text("text");
-  auto url = body.text("url");
-  if (given_text.has_value() == url.has_value()) {
-    co_return base::fail(base::Code::invalid, "MISSING_FIELD", "Give either 'text' or 'url'.", std::string(), "text");
+  document.url = body.text_or("url", "");
+  if (given_text.has_value() == body.has("url")) {
+    return base::fail(base::Code::invalid, "MISSING_FIELD", "Give either 'text' or 'url'.", std::string(), "text");
   }
   if (given_text) {
     request.bytes = *std::move(given_text);
     if (request.content_type.empty()) request.content_type = "text/markdown";
-  } else {
-    TESSERA_CO_CHECK(co_await fetch(call, *std::move(url), request));
   }
-  co_return request;
+  return document;
+}
+
+async::Task<base::Result<rag::IngestReceipt>> KnowledgeRoutes::take_in(Call& call, JsonDocument document) {
+  if (!document.url.empty()) TESSERA_CO_CHECK(co_await fetch(call, std::move(document.url), document.request));
+  co_return co_await parts_.ingest.ingest(call.context, std::move(document.request));
 }
 
 base::Result<rag::IngestRequest> KnowledgeRoutes::request_from_form(Call& call) const {
@@ -158,57 +171,88 @@ base::Result<rag::IngestRequest> KnowledgeRoutes::request_from_form(Call& call) 
 async::Task<base::Result<Reply>> KnowledgeRoutes::ingest(Call& call) {
   TESSERA_CO_CHECK(call.allow_query({}));
   const bool form = call.request.header("content-type").value_or("").starts_with("multipart/form-data");
-  rag::IngestRequest request;
+  JsonDocument document;
   if (form) {
-    TESSERA_CO_TRY(request, request_from_form(call));
+    TESSERA_CO_TRY(document.request, request_from_form(call));
   } else {
-    TESSERA_CO_TRY(request, co_await request_from_json(call, call.request.body));
+    TESSERA_CO_TRY(document, document_from_json(call.request.body));
   }
-  TESSERA_CO_TRY(const rag::IngestReceipt receipt, co_await parts_.ingest.ingest(call.context, std::move(request)));
+  TESSERA_CO_TRY(const rag::IngestReceipt receipt, co_await take_in(call, std::move(document)));
   Reply reply;
   reply.status = receipt.outcome == core::PutOutcome::unchanged ? 200 : 201;
   reply.body = ingest_json(receipt);
   co_return reply;
 }
 
+/// A line of a batch and what became of it.
+struct KnowledgeRoutes::BatchLine {
+  size_t number = 0;
+  base::Result<JsonDocument> document;
+  base::Result<rag::IngestReceipt> receipt;
+};
+
+async::Task<> KnowledgeRoutes::take_line(Call& call, BatchLine& line) {
+  if (line.document) {
+    line.receipt = co_await take_in(call, *std::move(line.document));
+  } else {
+    line.receipt = std::unexpected(std::move(line.document).error());
+  }
+}
+
+/// Takes the lines in side by side, so that the store commits them as one group, and answers them in order.
+async::Task<base::Result<>> KnowledgeRoutes::take_lines(Call& call, std::vector<BatchLine> lines) {
+  async::TaskScope scope(co_await boost::asio::this_coro::executor);
+  for (BatchLine& line : lines) scope.spawn(take_line(call, line));
+  co_await scope.join();
+  std::string out;
+  for (const BatchLine& line : lines) {
+    if (line.receipt) {
+      out += ingest_json(*line.receipt);
+    } else if (line.receipt.error().code == base::Code::cancelled) {
+      co_return std::unexpected(line.receipt.error());
+    } else {
+      out += fmt::format(R"({{"line":{},"error":{}}})", line.number,
+                         error_json(line.receipt.error(), call.context.request_id));
+    }
+    out += '\n';
+  }
+  co_return co_await call.writer.write(std::move(out));
+}
+
 async::Task<base::Result<Reply>> KnowledgeRoutes::ingest_batch(Call& call) {
   TESSERA_CO_CHECK(call.allow_query({}));
+  std::string_view rest = call.request.body;
+  const auto count = static_cast<size_t>(std::ranges::count(rest, '\n')) + 1;
+  if (count > options_.batch_lines_max) {
+    co_return base::fail(base::Code::too_large, "BATCH_TOO_LARGE",
+                         fmt::format("A batch takes up to {} lines; send several.", options_.batch_lines_max));
+  }
   wire::StreamHead head;
   head.content_type = "application/x-ndjson";
   head.headers = call.common_headers(parts_.clock);
   TESSERA_CO_CHECK(co_await call.writer.begin_stream(std::move(head)));
   call.status = 200;
-  std::string_view rest = call.request.body;
-  std::string out;
-  size_t line_number = 0;
+  std::vector<BatchLine> lines;
+  std::set<std::string> ids;  // of the lines in the window
+  size_t number = 0;
   while (!rest.empty()) {
     const size_t end = rest.find('\n');
-    std::string_view line = rest.substr(0, end);
+    const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
-    base::Result<rag::IngestReceipt> receipt;
-    if (++line_number > options_.batch_lines_max) {
-      receipt =
-          base::fail(base::Code::too_large, "BATCH_TOO_LARGE",
-                     fmt::format("A batch takes up to {} lines; send the rest in another.", options_.batch_lines_max));
-      rest = {};
-    } else if (auto request = co_await request_from_json(call, line); request) {
-      receipt = co_await parts_.ingest.ingest(call.context, *std::move(request));
-    } else {
-      receipt = std::unexpected(std::move(request).error());
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    auto document = document_from_json(line);
+    // Two versions of one document keep their order: the second waits for the first.
+    const bool again =
+        document && !document->request.document_id.empty() && !ids.insert(document->request.document_id).second;
+    if (again || lines.size() == kBatchWindow) {
+      TESSERA_CO_CHECK(co_await take_lines(call, std::exchange(lines, {})));
+      ids.clear();
+      if (document) ids.insert(document->request.document_id);
     }
-    if (!receipt && receipt.error().code == base::Code::cancelled) co_return std::unexpected(receipt.error());
-    if (receipt) {
-      out += ingest_json(*receipt);
-    } else {
-      out +=
-          fmt::format(R"({{"line":{},"error":{}}})", line_number, error_json(receipt.error(), call.context.request_id));
-    }
-    out += '\n';
-    if (out.size() >= kBatchFlushBytes) TESSERA_CO_CHECK(co_await call.writer.write(std::exchange(out, {})));
+    lines.push_back({number, std::move(document), {}});
   }
-  TESSERA_CO_CHECK(co_await call.writer.write(std::move(out)));
+  TESSERA_CO_CHECK(co_await take_lines(call, std::move(lines)));
   TESSERA_CO_CHECK(co_await call.writer.finish());
   Reply reply;
   reply.streamed = true;

@@ -33,7 +33,13 @@ class KnowledgeRoutes {
   async::Task<base::Result<Reply>> search(Call& call);
   async::Task<base::Result<Reply>> vector_db_stats(Call& call);
 
-  async::Task<base::Result<rag::IngestRequest>> request_from_json(Call& call, std::string_view json);
+  struct JsonDocument;
+  struct BatchLine;
+  async::Task<> take_line(Call& call, BatchLine& line);
+  async::Task<base::Result<>> take_lines(Call& call, std::vector<BatchLine> lines);
+
+  base::Result<JsonDocument> document_from_json(std::string_view json) const;
+  async::Task<base::Result<rag::IngestReceipt>> take_in(Call& call, JsonDocument document);
   base::Result<rag::IngestRequest> request_from_form(Call& call) const;
   async::Task<base::Result<>> fetch(Call& call, std::string url, rag::IngestRequest& request);
 

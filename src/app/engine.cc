@@ -108,7 +108,8 @@ rag::IngestOptions ingest_options(const Settings& settings, boost::asio::any_io_
   options.embed_batch = static_cast<size_t>(settings.embedding.batch_size);
   options.interactive_max = workers * 4;
   options.interactive_waiting_max = static_cast<size_t>(settings.ingest.queue_max);
-  options.background_max = workers * 2;
+  // More documents at work than cores: the rest wait for the disk, and the writer commits them as one group.
+  options.background_max = std::max<size_t>(16, workers * 4);
   options.embed_executor = std::move(embedding);
   return options;
 }
@@ -118,7 +119,7 @@ rag::DirectoryOptions directory_options(const Settings& settings) {
   options.allowed_roots = settings.ingest.roots;
   options.bounds.files_max = static_cast<size_t>(settings.ingest.directory_files_max);
   options.bounds.file_bytes_max = settings.ingest.document_bytes_max;
-  options.parallel = or_cores(settings.ingest.workers);
+  options.parallel = std::max<size_t>(16, or_cores(settings.ingest.workers) * 4);
   options.poll_every = settings.ingest.watch_interval_ms;
   return options;
 }

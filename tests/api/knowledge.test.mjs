@@ -119,6 +119,14 @@ test("a batch answers line by line, and one bad line fails alone", async () => {
   assert.equal(results[3].document_id, "b3");
 });
 
+test("a batch keeps the order of two versions of one document", async () => {
+  const lines = Array.from({ length: 100 }, (_, i) => JSON.stringify({ document_id: `order${i % 7}`, text: `Version ${i} of this text.` }));
+  const answer = await server.post("/api/ingest/batch", lines.join("\n"));
+  const results = answer.text.trim().split("\n").map((line) => JSON.parse(line));
+  results.forEach((r, i) => assert.deepEqual([r.document_id, r.version], [`order${i % 7}`, Math.floor(i / 7) + 1]));
+  assert.match((await server.get("/api/documents/order1")).json.text, /Version 99 /);
+});
+
 test("files come in as multipart forms", async () => {
   const form = new FormData();
   form.append("file", new Blob(["---\ntitle: Whale notes\ntags: [sea]\n---\n# Body\n\nThe blue whale sings at 188 decibels.\n"], { type: "text/markdown" }), "whales.md");
