@@ -10,14 +10,6 @@
 namespace tessera::bench {
 namespace {
 
-constexpr size_t kCandidates = 50;
-
-std::vector<size_t> chunk_numbers(const std::vector<core::IndexHit>& hits) {
-  std::vector<size_t> chunks;
-  for (const core::IndexHit& hit : hits) chunks.push_back(static_cast<size_t>(hit.chunk_key - 1));
-  return chunks;
-}
-
 std::vector<core::IndexHit> must(base::Result<std::vector<core::IndexHit>> hits) {
   if (hits) return *std::move(hits);
   std::fprintf(stderr, "search failed: %s\n", hits.error().message.c_str());
@@ -26,8 +18,8 @@ std::vector<core::IndexHit> must(base::Result<std::vector<core::IndexHit>> hits)
 
 }  // namespace
 
-Corpus::Corpus(std::shared_ptr<index::StaticEmbedder> embedder)
-    : embedder_(std::move(embedder)), logger_(base::silent_logger()) {
+Corpus::Corpus(std::shared_ptr<index::StaticEmbedder> embedder, CorpusOptions options)
+    : embedder_(std::move(embedder)), options_(options), logger_(base::silent_logger()) {
   auto index = index::create_retrieval_index({}, *logger_);
   if (!index) std::exit(1);
   index_ = *std::move(index);
@@ -69,6 +61,7 @@ size_t Corpus::add(std::string title, std::string text, const text::Structure& s
   core::StoreChange change;
   change.sequence = static_cast<int64_t>(++documents_);
   change.collection_id = 1;
+  change.settings.stemming = options_.stemming;
   change.document_key = write->document.head.key;
   change.document = std::move(write);
   if (const auto applied = index_->apply(change); !applied) {
@@ -85,11 +78,9 @@ Found Corpus::search(std::string_view query) const {
   ask.collection_id = 1;
   ask.text = query;
   ask.vector = vector;
-  ask.k = kCandidates;
-  const std::vector<core::IndexHit> lexical = must(index_->search_lexical(ask));
-  const std::vector<core::IndexHit> dense = must(index_->search_dense(ask));
-  Found found{chunk_numbers(lexical), chunk_numbers(dense), {}};
-  for (const rag::Ranked& ranked : rag::fuse_reciprocal_rank({lexical, dense})) {
+  ask.k = options_.candidates;
+  Found found{must(index_->search_lexical(ask)), must(index_->search_dense(ask)), {}};
+  for (const rag::Ranked& ranked : rag::fuse_reciprocal_rank({found.lexical, found.dense})) {
     found.hybrid.push_back(static_cast<size_t>(ranked.chunk_key - 1));
   }
   return found;

@@ -14,18 +14,23 @@
 
 namespace tessera::bench {
 
-/// Best-first chunk numbers of each engine and of their fusion.
+/// Best-first hits of each engine (chunk keys are chunk numbers + 1) and the chunk numbers of their fusion.
 struct Found {
-  std::vector<size_t> lexical;
-  std::vector<size_t> dense;
+  std::vector<core::IndexHit> lexical;
+  std::vector<core::IndexHit> dense;
   std::vector<size_t> hybrid;
+};
+
+struct CorpusOptions {
+  bool stemming = false;
+  size_t candidates = 100;  ///< hits asked of each engine
 };
 
 /// Documents cut into chunks, embedded and indexed in memory as the product does it (default chunk sizes), without a
 /// store.
 class Corpus {
  public:
-  explicit Corpus(std::shared_ptr<index::StaticEmbedder> embedder);
+  explicit Corpus(std::shared_ptr<index::StaticEmbedder> embedder, CorpusOptions options = {});
   /// Returns the document's number.
   size_t add(std::string title, std::string text, const text::Structure& structure = {});
   [[nodiscard]] Found search(std::string_view query) const;
@@ -35,6 +40,7 @@ class Corpus {
 
  private:
   std::shared_ptr<index::StaticEmbedder> embedder_;
+  CorpusOptions options_;
   std::unique_ptr<base::Logger> logger_;
   std::unique_ptr<core::RetrievalIndex> index_;
   std::vector<core::Passage> passages_;

@@ -4,7 +4,7 @@ Stages, each with its result below work/:
   corpus      corpus.jsonl       general English text from Debian's documentation packages (corpus.py)
   vocabulary  vocabulary.npy     the teacher's vector of every token: [CLS] token [SEP], mean pooled
   counts      counts.npy         token frequencies in the corpus
-  teach       teach_*.{jsonl,npy} the teacher's vectors of about 106,000 passages, sentences, titles, questions (teach.py)
+  teach       teach_*.{jsonl,npy} the teacher's vectors of about 100,000 passages, sentences, titles, questions (teach.py)
   fit         fitted.npy         token vectors: PCA and frequency weights, then fitted to the teacher (fit.py)
   write       the model file (write.py)
 """
