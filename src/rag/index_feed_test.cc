@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <thread>
 
@@ -260,17 +261,27 @@ TEST(IndexFeed, WritersAndWaitersOnManyThreads) {
   IndexFeed feed(world.documents(), world.index, *world.log, options);
   ASSERT_TRUE(feed.start());
   std::vector<std::thread> threads;
+  std::atomic<int> rebuild_steps{0};  // odd while a rebuild is asked for
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 40; ++i) {
         const auto receipt = world.put("d" + std::to_string(t) + "-" + std::to_string(i % 5), std::to_string(i));
+        const int before = rebuild_steps;
         EXPECT_TRUE(sync_wait(feed.wait_applied(receipt.sequence)));
-        EXPECT_GE(world.index.applied_sequence(), receipt.sequence);
+        const int64_t applied = world.index.applied_sequence();
+        // Only a rebuild, which begins with an empty index, may hide what was acknowledged (searches are refused
+        // meanwhile).
+        const bool disturbed = before % 2 == 1 || rebuild_steps != before;
+        EXPECT_TRUE(applied >= receipt.sequence || disturbed) << applied << " < " << receipt.sequence;
         std::ignore = feed.health();
       }
     });
   }
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(sync_wait(feed.rebuild()));
+  for (int i = 0; i < 5; ++i) {
+    ++rebuild_steps;
+    EXPECT_TRUE(sync_wait(feed.rebuild()));
+    ++rebuild_steps;
+  }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(world.index.versions(), world.stored());
 }
