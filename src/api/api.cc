@@ -6,6 +6,7 @@
 
 #include "api/chat_routes.h"
 #include "api/errors.h"
+#include "api/ingest_routes.h"
 #include "api/json_writer.h"
 #include "api/knowledge_routes.h"
 #include "api/openai_routes.h"
@@ -21,6 +22,7 @@ struct Api::Impl {
   ApiOptions options;
   Router router;
   PipelineState state{parts, options, router};
+  IngestRoutes ingest{parts, options};
   KnowledgeRoutes knowledge{parts, options};
   TaskRoutes tasks{parts, options};
   ChatRoutes chat{parts, options};
@@ -29,6 +31,7 @@ struct Api::Impl {
   std::array<RouteHandler, kRouteCount> handlers;
 
   Impl(ApiParts the_parts, ApiOptions the_options) : parts(the_parts), options(std::move(the_options)) {
+    ingest.bind(handlers);
     knowledge.bind(handlers);
     tasks.bind(handlers);
     chat.bind(handlers);

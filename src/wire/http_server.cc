@@ -31,6 +31,18 @@ using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_t
 constexpr int kBacklog = 1024;
 constexpr base::Millis kAcceptPause{50};
 
+/// Whether somebody listens there already. Our own listening sockets share the port (SO_REUSEPORT), which a second server
+/// of the same user would silently join; a bind without that option does not.
+error_code probe(const tcp::endpoint& endpoint, asio::io_context& context) {
+  error_code error;
+  if (endpoint.port() == 0) return error;
+  Acceptor socket(context);
+  socket.open(endpoint.protocol(), error);
+  if (!error) socket.set_option(Acceptor::reuse_address(true), error);
+  if (!error) socket.bind(endpoint, error);
+  return error;
+}
+
 /// How often deadlines are compared: a quarter of the shortest time limit.
 base::Millis tick_of(const HttpServerOptions& options) {
   const auto shortest =
@@ -167,15 +179,18 @@ base::Result<std::unique_ptr<HttpServer>> HttpServer::create(HttpServerOptions o
   }
   auto impl = std::make_unique<Impl>(std::move(options), shards, clock, std::move(handler), std::move(render_error));
   tcp::endpoint endpoint(address, impl->context.options.port);
+  const auto cannot_listen = [&] {
+    return base::fail(
+        Code::unavailable, "LISTEN_FAILED", "the server cannot listen on its address and port",
+        endpoint.address().to_string() + " port " + std::to_string(endpoint.port()) + ": " + error.message());
+  };
+  error = probe(endpoint, shards.context(0));
+  if (error) return cannot_listen();
   for (size_t i = 0; i < shards.count(); ++i) {
     auto& part = impl->parts.emplace_back(std::make_unique<ListeningShard>(shards.context(i), impl->context));
     part->connections_max = std::max<size_t>(1, impl->context.options.connections_max / shards.count());
     error = part->listen(endpoint);
-    if (error) {
-      return base::fail(
-          Code::unavailable, "LISTEN_FAILED", "the server cannot listen on its address and port",
-          endpoint.address().to_string() + " port " + std::to_string(endpoint.port()) + ": " + error.message());
-    }
+    if (error) return cannot_listen();
     endpoint.port(part->acceptor.local_endpoint().port());
   }
   impl->port = endpoint.port();

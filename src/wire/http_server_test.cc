@@ -465,6 +465,9 @@ TEST(HttpServer, SaysWhyItCannotListen) {
   auto foreign = HttpServer::create({.address = "192.0.2.1"}, shards, clock, echo, render);
   ASSERT_FALSE(foreign);
   EXPECT_EQ(foreign.error().name, "LISTEN_FAILED");
+  auto taken = HttpServer::create({.port = server.port()}, shards, clock, echo, render);
+  ASSERT_FALSE(taken) << "a second server must not share the first one's connections";
+  EXPECT_EQ(taken.error().name, "LISTEN_FAILED");
 }
 
 TEST(HttpTypes, DecodesQueries) {
