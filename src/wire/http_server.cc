@@ -31,8 +31,8 @@ using Timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_t
 constexpr int kBacklog = 1024;
 constexpr base::Millis kAcceptPause{50};
 
-/// Whether somebody listens there already. Our own listening sockets share the port (SO_REUSEPORT), which a second server
-/// of the same user would silently join; a bind without that option does not.
+/// Whether somebody listens there already. Our own listening sockets share the port (SO_REUSEPORT), which a second
+/// server of the same user would silently join; a bind without that option does not.
 error_code probe(const tcp::endpoint& endpoint, asio::io_context& context) {
   error_code error;
   if (endpoint.port() == 0) return error;
