@@ -122,8 +122,6 @@ async::Task<base::Result<Reply>> ChatRoutes::chat_ndjson(Call& call) {
 
 async::Task<base::Result<Reply>> ChatRoutes::relay(Call& call, std::string stream_id, uint64_t after, Framing framing) {
   const bool sse = framing == Framing::sse;
-  wire::StreamHead head;
-  head.content_type = sse ? "text/event-stream" : "application/x-ndjson";
   bool begun = false;
   while (true) {
     async::WaitBounds bounds;
@@ -134,6 +132,8 @@ async::Task<base::Result<Reply>> ChatRoutes::relay(Call& call, std::string strea
     if (!next && !quiet) co_return std::unexpected(std::move(next).error());
     if (!begun) {
       // Only now: a stream that is not there is a plain error with its status.
+      wire::StreamHead head;
+      head.content_type = sse ? "text/event-stream" : "application/x-ndjson";
       head.headers = call.common_headers(parts_.clock);
       head.headers.push_back({"X-Stream-Id", stream_id});
       head.headers.push_back({"Cache-Control", "no-cache, no-store, must-revalidate"});
