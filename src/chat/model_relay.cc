@@ -33,10 +33,11 @@ core::Task<base::Result<>> ModelRelay::on_delta(core::ChatDelta delta) {
 
 core::Task<base::Result<>> ModelRelay::finish(std::string content) {
   std::string shown;
-  if (!streamed_ && !options_.check_markers) shown = std::move(content);
   if (options_.check_markers) {
     if (!streamed_) filter_.push(content, shown);
     filter_.finish(shown);
+  } else if (!streamed_) {
+    shown = std::move(content);
   }
   co_return co_await pass(std::move(shown), "");
 }
