@@ -78,7 +78,7 @@ class SnapshotReader {
   T get() {
     T value{};
     const std::string_view bytes = take(sizeof value);
-    if (good_) std::memcpy(&value, bytes.data(), sizeof value);
+    if (good_) bytes.copy(reinterpret_cast<char*>(&value), sizeof value);
     return value;
   }
   template <class T>
