@@ -4,30 +4,19 @@ and the size of the stripped binary.
 
   bench/start.py [--binary build/release/tessera] [--runs 20] [--rest 2]
 
-Prints one JSON object; times in milliseconds. Polls every millisecond with a new connection, so a time is exact to about
+Polls every millisecond with a new connection, so a time is exact to about
 a millisecond. The page cache is warm (the first run is not counted).
 """
 import argparse
 import http.client
-import json
 import os
 import pathlib
-import platform
 import shutil
 import signal
-import socket
-import statistics
 import subprocess
 import tempfile
 import time
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from machine import ROOT, describe, free_port, median
 
 
 def healthy(port):
@@ -95,15 +84,17 @@ def main():
     one_run(given.binary, 0)
     runs = [one_run(given.binary, given.rest if i == 0 else 0) for i in range(given.runs)]
     starts = sorted(run[0] for run in runs)
-    print(json.dumps({
-        "runs": given.runs,
-        "start_ms": {"median": round(statistics.median(starts), 1), "min": round(starts[0], 1), "max": round(starts[-1], 1)},
-        "stop_ms": {"median": round(statistics.median(run[2] for run in runs), 1)},
-        "rss_mib": round(runs[0][1][0] / 1024, 1),
-        "rss_anonymous_mib": round(runs[0][1][1] / 1024, 1),
-        "stripped_mib": round(stripped_size(given.binary) / 2**20, 2),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-    }, indent=2))
+    floor = []
+    for _ in range(given.runs):
+        begin = time.perf_counter()
+        subprocess.run([given.binary, "version"], stdout=subprocess.DEVNULL, check=True)
+        floor.append((time.perf_counter() - begin) * 1000)
+    print(f"{describe()}, load {os.getloadavg()[0]:.1f}")
+    print(f"exec to first 200 of /health   {median(starts):6.1f} ms  ({starts[0]:.1f} to {starts[-1]:.1f} over {given.runs})   bar 60 ms")
+    print(f"  exec and link alone          {median(floor):6.1f} ms  (`tessera version`, the floor)")
+    print(f"SIGTERM to exit 0              {median([run[2] for run in runs]):6.1f} ms")
+    print(f"resident at rest               {runs[0][1][0] / 1024:6.1f} MiB, of it {runs[0][1][1] / 1024:.1f} MiB its own   bar 40 MB")
+    print(f"stripped binary                {stripped_size(given.binary) / 2**20:6.1f} MiB   bar 25 MB")
 
 
 if __name__ == "__main__":
