@@ -4,7 +4,7 @@
 
 #include "async/run_blocking.h"
 #include "index/retrieval_index.h"
-#include "rag/retriever.h"
+#include "rag/fusion.h"
 #include "text/chunker.h"
 
 namespace tessera::bench {
@@ -71,16 +71,16 @@ size_t Corpus::add(std::string title, std::string text, const text::Structure& s
   return documents_ - 1;
 }
 
-Found Corpus::search(std::string_view query) const {
+Found Corpus::search(std::string_view query, std::string_view words) const {
   std::vector<float> vector(embedder_->dimensions());
   embedder_->embed_one(query, vector);
   core::IndexQuery ask;
   ask.collection_id = 1;
-  ask.text = query;
+  ask.text = words;
   ask.vector = vector;
   ask.k = options_.candidates;
   Found found{must(index_->search_lexical(ask)), must(index_->search_dense(ask)), {}};
-  for (const rag::Ranked& ranked : rag::fuse_reciprocal_rank({found.lexical, found.dense})) {
+  for (const rag::Ranked& ranked : rag::fuse({found.lexical, found.dense}, {})) {
     found.hybrid.push_back(static_cast<size_t>(ranked.chunk_key - 1));
   }
   return found;

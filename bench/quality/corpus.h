@@ -33,7 +33,9 @@ class Corpus {
   explicit Corpus(std::shared_ptr<index::StaticEmbedder> embedder, CorpusOptions options = {});
   /// Returns the document's number.
   size_t add(std::string title, std::string text, const text::Structure& structure = {});
-  [[nodiscard]] Found search(std::string_view query) const;
+  [[nodiscard]] Found search(std::string_view query) const { return search(query, query); }
+  /// `words` go to the lexical engine, `query` to the dense one.
+  [[nodiscard]] Found search(std::string_view query, std::string_view words) const;
   [[nodiscard]] const core::Passage& passage(size_t chunk) const { return passages_[chunk]; }
   [[nodiscard]] size_t document_of(size_t chunk) const { return documents_of_[chunk]; }
   [[nodiscard]] size_t chunks() const { return passages_.size(); }

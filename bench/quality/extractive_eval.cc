@@ -1,4 +1,4 @@
-// Retrieval and answer quality of the built-in models. Usage:
+// Answer quality of the built-in models (retrieval: retrieval_eval). Usage:
 //   extractive_eval squad FOLDER [QUESTIONS] [odd|even]   FOLDER holds paragraphs.jsonl and questions.jsonl (SQuAD
 //   v1.1) extractive_eval manual FOLDER QUESTIONS.tsv            FOLDER holds Markdown; lines "question<TAB>expected
 //   text" extractive_eval ask FOLDER                             questions from standard input, answers to standard
@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
@@ -94,31 +93,6 @@ class Answerer {
   llm::ExtractiveModel model_;
 };
 
-// How early the right document comes.
-struct Retrieval {
-  double reciprocal = 0;
-  std::array<size_t, 3> within{};  // 1, 5, 10
-  size_t asked = 0;
-
-  void count(const Corpus& corpus, const std::vector<size_t>& chunks, size_t document) {
-    ++asked;
-    std::vector<size_t> documents;
-    for (const size_t chunk : chunks) {
-      const size_t found = corpus.document_of(chunk);
-      if (std::ranges::find(documents, found) == documents.end()) documents.push_back(found);
-    }
-    const auto at = static_cast<size_t>(std::ranges::find(documents, document) - documents.begin());
-    if (at == documents.size()) return;
-    reciprocal += 1.0 / static_cast<double>(at + 1);
-    for (size_t i = 0; i < 3; ++i) within[i] += at < std::array<size_t, 3>{1, 5, 10}[i] ? 1 : 0;
-  }
-  void print(std::string_view name) const {
-    const auto share = [&](double part) { return part / static_cast<double>(asked); };
-    fmt::print("{:8} R@1 {:.3f}  R@5 {:.3f}  R@10 {:.3f}  MRR {:.3f}\n", name, share(double(within[0])),
-               share(double(within[1])), share(double(within[2])), share(reciprocal));
-  }
-};
-
 std::vector<json::object> read_lines(const std::filesystem::path& path) {
   std::ifstream file(path);
   if (!file) {
@@ -189,20 +163,7 @@ int evaluate_squad(const std::filesystem::path& folder, size_t count, size_t par
     std::vector<Question> all = read_squad(folder, corpus);
     for (size_t i = parity; i < all.size(); i += 2) half.push_back(std::move(all[i]));
   }
-  Retrieval lexical;
-  Retrieval dense;
-  Retrieval hybrid;
-  for (const Question& question : half) {
-    const Found found = corpus.search(question.text);
-    lexical.count(corpus, found.lexical, question.document);
-    dense.count(corpus, found.dense, question.document);
-    hybrid.count(corpus, found.hybrid, question.document);
-  }
   fmt::print("{} questions, {} chunks\n", half.size(), corpus.chunks());
-  lexical.print("lexical");
-  dense.print("dense");
-  hybrid.print("hybrid");
-
   std::vector<Question> sample;
   for (size_t i = 0; i < count; ++i) sample.push_back(half[i * half.size() / count]);
   Tally all;

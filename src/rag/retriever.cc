@@ -6,7 +6,6 @@
 #include <cmath>
 #include <optional>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include "async/deadline.h"
@@ -18,7 +17,6 @@ namespace {
 using base::Code;
 using core::SearchMode;
 
-constexpr double kRankConstant = 60;
 constexpr double kLexicalHalf = 5;  // the BM25 score that maps to 0.5
 
 bool all_zero(const std::vector<float>& vector) {
@@ -36,23 +34,6 @@ std::vector<Ranked> rank_single(const std::vector<core::IndexHit>& hits, bool le
 }
 
 }  // namespace
-
-std::vector<Ranked> fuse_reciprocal_rank(const std::vector<std::vector<core::IndexHit>>& lists) {
-  std::unordered_map<int64_t, double> sums;
-  for (const auto& list : lists) {
-    for (size_t i = 0; i < list.size(); ++i) {
-      sums[list[i].chunk_key] += 1.0 / (kRankConstant + static_cast<double>(i) + 1);
-    }
-  }
-  const double scale = lists.empty() ? 0 : (kRankConstant + 1) / static_cast<double>(lists.size());
-  std::vector<Ranked> ranked;
-  ranked.reserve(sums.size());
-  for (const auto& [key, sum] : sums) ranked.push_back({key, std::min(1.0, sum * scale)});
-  std::ranges::sort(ranked, [](const Ranked& a, const Ranked& b) {
-    return a.score != b.score ? a.score > b.score : a.chunk_key < b.chunk_key;
-  });
-  return ranked;
-}
 
 /// One retrieval in the making.
 struct HybridRetriever::Plan {
@@ -175,14 +156,15 @@ base::Result<> HybridRetriever::search_now(const core::RequestContext& context, 
     if (context.trace != nullptr) context.trace->add_degraded(part);
     plan.failure = std::move(error);
   };
-  std::vector<std::vector<core::IndexHit>> lists;
+  std::optional<std::vector<core::IndexHit>> lexical;
+  std::optional<std::vector<core::IndexHit>> dense;
   plan.exhausted = true;
   if (plan.lexical) {
     core::StageTimer timer(context, "lexical");
     auto hits = parts_.index.search_lexical(query);
     if (hits) {
       plan.exhausted = plan.exhausted && hits->size() < plan.k;
-      lists.push_back(*std::move(hits));
+      lexical = *std::move(hits);
     } else {
       plan.lexical = false;
       degrade("lexical_search", std::move(hits).error());
@@ -191,7 +173,7 @@ base::Result<> HybridRetriever::search_now(const core::RequestContext& context, 
   const bool late = plan.lexical && context.deadline != base::SteadyTime::max() &&
                     parts_.clock.now() + options_.reserve >= context.deadline;
   // A query without a known token has no direction: every chunk is equally far, which is worth nothing beside words.
-  const bool aimless = plan.dense && plan.lexical && all_zero(plan.vector) && !lists.front().empty();
+  const bool aimless = plan.dense && plan.lexical && all_zero(plan.vector) && !lexical->empty();
   if (plan.dense && late) {
     if (context.trace != nullptr) context.trace->add_degraded("dense_search");
     plan.dense = false;
@@ -200,21 +182,21 @@ base::Result<> HybridRetriever::search_now(const core::RequestContext& context, 
     auto hits = parts_.index.search_dense(query);
     if (hits) {
       plan.exhausted = plan.exhausted && hits->size() < plan.k;
-      lists.push_back(*std::move(hits));
+      dense = *std::move(hits);
     } else {
       plan.dense = false;
       degrade("dense_search", std::move(hits).error());
     }
   }
-  if (lists.empty()) {
+  if (!lexical && !dense) {
     return std::unexpected(plan.failure.value_or(
         base::make_error(Code::unavailable, "SEARCH_FAILED", "Search is not available now; try again.")));
   }
   core::StageTimer timer(context, "fuse");
   if (plan.request.mode == SearchMode::hybrid) {
-    plan.ranked = fuse_reciprocal_rank(lists);
+    plan.ranked = fuse({lexical, dense}, options_.fusion);
   } else {
-    plan.ranked = rank_single(lists.front(), plan.request.mode == SearchMode::lexical);
+    plan.ranked = rank_single(lexical ? *lexical : *dense, plan.request.mode == SearchMode::lexical);
   }
   return {};
 }

@@ -9,6 +9,7 @@
 #include "core/index.h"
 #include "core/retriever.h"
 #include "rag/embedder_table.h"
+#include "rag/fusion.h"
 #include "rag/index_feed.h"
 
 namespace tessera::rag {
@@ -16,9 +17,10 @@ namespace tessera::rag {
 struct RetrieverOptions {
   size_t top_k_max = 1000;
   size_t query_bytes_max = 32768;
-  size_t candidates_min = 50;     ///< each engine is asked for max(this, 4 x top_k)
+  size_t candidates_min = 100;    ///< each engine is asked for max(this, 4 x top_k)
   int64_t inline_chunks = 10000;  ///< larger collections are searched on the pool (about 1 ms of scanning and more)
   base::Millis reserve{5};        ///< kept of the deadline for fusing and loading; without more, dense is left out
+  FusionOptions fusion;
 };
 
 /// What retrieval is made of; all outlive it. `pool` is for searches only.
@@ -31,10 +33,10 @@ struct RetrieverParts {
   const base::Clock& clock;
 };
 
-/// Hybrid retrieval: BM25 and cosine, each best-first, fused by reciprocal rank (Cormack, Clarke, Buettcher 2009,
-/// k = 60). Scores in [0, 1]: hybrid = sum of 1/(60 + rank) over the engines that answered, divided by its maximum (1 =
-/// first in all); dense = cosine, negative as 0; lexical = s / (s + 5) of the BM25 score s. Thread-safe. Stages: embed,
-/// lexical, dense, fuse, load. Errors as core::Retriever; unavailable when the index is not serving.
+/// Hybrid retrieval: BM25 and cosine, each best-first, fused (rag/fusion.h). Scores in [0, 1]: hybrid as fused (1 =
+/// first in all engines that answered); dense = cosine, negative as 0; lexical = s / (s + 5) of the BM25 score s.
+/// Thread-safe. Stages: embed, lexical, dense, fuse, load. Errors as core::Retriever; unavailable when the index is not
+/// serving.
 class HybridRetriever final : public core::Retriever {
  public:
   explicit HybridRetriever(RetrieverParts parts, RetrieverOptions options = {});
@@ -52,14 +54,5 @@ class HybridRetriever final : public core::Retriever {
   RetrieverParts parts_;
   RetrieverOptions options_;
 };
-
-/// One engine's or the fused ranking.
-struct Ranked {
-  int64_t chunk_key = 0;
-  double score = 0;
-};
-
-/// Reciprocal rank fusion of best-first lists, normalised to [0, 1] by lists.size() / 61; best first, ties by key.
-std::vector<Ranked> fuse_reciprocal_rank(const std::vector<std::vector<core::IndexHit>>& lists);
 
 }  // namespace tessera::rag

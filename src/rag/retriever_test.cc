@@ -19,19 +19,6 @@ void add(testing::RagWorld& world, const std::string& id, const std::string& tex
   ASSERT_TRUE(world.take_in(request));
 }
 
-TEST(Fuse, ReciprocalRankIsNormalisedAndBreaksTiesByKey) {
-  const std::vector<core::IndexHit> a{{1, 1, 9}, {2, 2, 8}};
-  const std::vector<core::IndexHit> b{{1, 1, 0.5F}, {3, 3, 0.4F}};
-  const auto ranked = fuse_reciprocal_rank({a, b});
-  ASSERT_EQ(ranked.size(), 3U);
-  EXPECT_EQ(ranked[0].chunk_key, 1);
-  EXPECT_DOUBLE_EQ(ranked[0].score, 1.0);
-  EXPECT_EQ(ranked[1].chunk_key, 2);
-  EXPECT_EQ(ranked[2].chunk_key, 3);
-  EXPECT_DOUBLE_EQ(ranked[1].score, (1.0 / 62) * 61 / 2);
-  EXPECT_TRUE(fuse_reciprocal_rank({}).empty());
-}
-
 TEST(Retriever, GivesExactlyTheSmallerOfTopKAndMatches) {
   testing::RagWorld world;
   for (int i = 0; i < 30; ++i) add(world, "d" + std::to_string(i), "common word number" + std::to_string(i));
@@ -142,6 +129,27 @@ TEST(Retriever, RefusesBadRequestsAndForeignTenants) {
   EXPECT_EQ(world.search(std::string(40000, 'x')).error().name, "QUERY_TOO_LARGE");
   world.context.tenant = {"other"};
   EXPECT_EQ(world.search("heron").error().name, "COLLECTION_NOT_FOUND");
+}
+
+TEST(Retriever, FusesAsItIsTold) {
+  testing::RagWorld world;
+  add(world, "a", "heron one");
+  add(world, "b", "stork two");
+  core::RetrievalRequest request;
+  request.collection = {world.context.tenant, "default"};
+  request.query = "heron";
+  for (const auto kind : {Fusion::scores, Fusion::reciprocal_rank}) {
+    RetrieverOptions options;
+    options.fusion = {kind, 0, 60};  // words alone decide
+    HybridRetriever retriever(
+        {world.stores.documents(), world.index, world.feed, world.embedders, world.pool, world.clock}, options);
+    const auto found = sync_wait(retriever.retrieve(world.context, request));
+    ASSERT_TRUE(found);
+    ASSERT_EQ(found->passages.size(), 2U);
+    EXPECT_EQ(found->passages[0].document_id, "a");
+    EXPECT_DOUBLE_EQ(found->passages[0].score, 1);
+    EXPECT_DOUBLE_EQ(found->passages[1].score, 0);  // by meaning only, which weighs nothing
+  }
 }
 
 TEST(Retriever, LargeCollectionsAreSearchedOnThePool) {

@@ -1,0 +1,85 @@
+#include "rag/fusion.h"
+
+#include <algorithm>
+#include <limits>
+#include <unordered_map>
+
+namespace tessera::rag {
+namespace {
+
+using core::IndexHit;
+using Hits = std::span<const IndexHit>;
+
+constexpr size_t kFloorRank = 100;
+
+struct Sum {
+  double score = 0;
+  double cosine = -std::numeric_limits<double>::infinity();
+};
+
+/// Scores of one list in [0, 1]: 0 at `floor` and below, 1 at the best hit.
+class Scale {
+ public:
+  Scale(Hits hits, double floor) : floor_(floor), range_(hits.empty() ? 0 : hits.front().score - floor) {}
+  [[nodiscard]] double operator()(const IndexHit& hit) const {
+    return range_ > 0 ? std::clamp((hit.score - floor_) / range_, 0.0, 1.0) : 1.0;
+  }
+
+ private:
+  double floor_;
+  double range_;
+};
+
+double cosine_floor(Hits hits) {
+  if (hits.empty()) return 0;
+  const size_t depth = std::min(hits.size(), kFloorRank);
+  const double last = hits[depth - 1].score;
+  const double share = static_cast<double>(depth) / static_cast<double>(kFloorRank);
+  return std::min(last, last * share);  // never above the last, also when that is negative
+}
+
+double by_rank(size_t place, double constant) {
+  return (constant + 1) / (constant + static_cast<double>(place) + 1);
+}
+
+}  // namespace
+
+std::vector<Ranked> fuse(const FusionLists& lists, const FusionOptions& options) {
+  const Hits lexical = lists.lexical.value_or(Hits{});
+  const Hits dense = lists.dense.value_or(Hits{});
+  const bool ranks = options.kind == Fusion::reciprocal_rank;
+  // A single list keeps its order even where the weight is nothing.
+  const double weight = lists.lexical ? options.dense_weight : 1;
+  const double whole = (lists.lexical ? 1 : 0) + (lists.dense ? weight : 0);
+
+  std::unordered_map<int64_t, Sum> sums;
+  sums.reserve(lexical.size() + dense.size());
+  const Scale words(lexical, 0);
+  for (size_t i = 0; i < lexical.size(); ++i) {
+    sums[lexical[i].chunk_key].score += ranks ? by_rank(i, options.rank_constant) : words(lexical[i]);
+  }
+  const Scale meaning(dense, cosine_floor(dense));
+  for (size_t i = 0; i < dense.size(); ++i) {
+    Sum& sum = sums[dense[i].chunk_key];
+    sum.score += weight * (ranks ? by_rank(i, options.rank_constant) : meaning(dense[i]));
+    sum.cosine = dense[i].score;
+  }
+
+  struct Entry {
+    Ranked ranked;
+    double cosine;
+  };
+  std::vector<Entry> entries;
+  entries.reserve(sums.size());
+  for (const auto& [key, sum] : sums) entries.push_back({{key, std::min(1.0, sum.score / whole)}, sum.cosine});
+  std::ranges::sort(entries, [](const Entry& a, const Entry& b) {
+    if (a.ranked.score != b.ranked.score) return a.ranked.score > b.ranked.score;
+    return a.cosine != b.cosine ? a.cosine > b.cosine : a.ranked.chunk_key < b.ranked.chunk_key;
+  });
+  std::vector<Ranked> ranked;
+  ranked.reserve(entries.size());
+  for (const Entry& entry : entries) ranked.push_back(entry.ranked);
+  return ranked;
+}
+
+}  // namespace tessera::rag
