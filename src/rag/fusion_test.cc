@@ -130,7 +130,7 @@ TEST(Fusion, RandomListsKeepEveryChunkOnceAndAgreeWithUnanimity) {
         scores[side][static_cast<int64_t>(random() % 250)] = static_cast<float>(random() % 1000) / 1000;
       }
       for (const auto& [key, score] : scores[side]) lists[side].push_back({key, key, score});
-      std::ranges::stable_sort(lists[side], [](const auto& a, const auto& b) { return a.score > b.score; });
+      std::ranges::sort(lists[side], [](const auto& a, const auto& b) { return a.score > b.score; });
     }
     std::map<int64_t, float> all = scores[0];
     all.insert(scores[1].begin(), scores[1].end());
