@@ -43,7 +43,7 @@ base::Result<std::string> prepare_path(const std::string& path) {
   return whole.string();
 }
 
-/// Makes a missing file, readable for its owner only; SQLite gives its log the same permissions.
+/// Makes the file, readable for its owner only; SQLite gives its log the same permissions.
 base::Result<> create_file(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (descriptor >= 0) {
@@ -52,6 +52,35 @@ base::Result<> create_file(const std::string& path) {
     return cannot_open(path, std::generic_category().message(errno));
   }
   return {};
+}
+
+base::Result<> sync(const std::string& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
+  if (descriptor < 0) return cannot_open(path, std::generic_category().message(errno));
+  const int failed = ::fsync(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  if (failed != 0) return cannot_open(path, std::generic_category().message(failed));
+  return {};
+}
+
+/// Makes a missing database whole under another name, without syncing step by step, and gives it its name at the end:
+/// two syncs in all, and never half a database under that name. The caller holds the lock.
+base::Result<> create_database(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return {};
+  const std::string fresh = path + ".new";
+  for (const char* const left : {"", "-wal", "-shm"}) std::filesystem::remove(fresh + left, error);
+  TESSERA_CHECK(create_file(fresh));
+  {
+    TESSERA_TRY(const auto connection, Connection::open(fresh, Connection::Mode::read_write));
+    TESSERA_CHECK(connection->execute("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY"));
+    TESSERA_CHECK(migrate(*connection, path));
+    TESSERA_CHECK(connection->execute("PRAGMA journal_mode = WAL"));
+  }
+  TESSERA_CHECK(sync(fresh, O_RDONLY));
+  std::filesystem::rename(fresh, path, error);
+  if (error) return cannot_open(path, error.message());
+  return sync(std::filesystem::path(path).parent_path().string(), O_RDONLY | O_DIRECTORY);
 }
 
 /// A damaged file is named to the operator at start, unlike later, when the message goes to a client.
@@ -117,7 +146,7 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions optio
                                                              const base::Clock& clock, base::Logger& logger) {
   TESSERA_TRY(const std::string path, prepare_path(options.path));
   TESSERA_TRY(LockFile lock, LockFile::acquire(path));
-  TESSERA_CHECK(create_file(path));
+  TESSERA_CHECK(create_database(path));
   auto writer = open_writer(path, options);
   if (!writer) {
     const bool named = writer.error().message.find(path) != std::string::npos;
@@ -128,8 +157,9 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions optio
   const WriteQueueOptions queue_options{.waiting_max = options.write_queue_max,
                                         .bytes_max = options.write_queue_bytes_max,
                                         .group_max = std::max<size_t>(options.group_max, 1),
-                                        .checkpoint_pages = options.checkpoint_pages};
-  auto queue = WriteQueue::start(*std::move(writer), queue_options, logger);
+                                        .checkpoint_pages = options.checkpoint_pages,
+                                        .on_commit = options.on_commit};
+  auto queue = WriteQueue::start(*std::move(writer), queue_options, clock, logger);
   if (!queue) return std::unexpected(with_path(queue.error(), path));
   return std::unique_ptr<SqliteStore>(
       new SqliteStore(std::make_unique<Parts>(std::move(lock), *std::move(queue), *std::move(readers), pool, clock)));
@@ -149,6 +179,10 @@ core::ConversationStore& SqliteStore::conversations() {
 }
 core::TaskStore& SqliteStore::tasks() {
   return parts_->tasks;
+}
+
+size_t SqliteStore::waiting_writes() const {
+  return parts_->writer->waiting();
 }
 
 }  // namespace tessera::store

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,7 +26,10 @@ struct SqliteOptions {
   int64_t cache_kib = 64000;                         ///< page cache of the writer; readers share it in equal parts
   int64_t mmap_bytes = int64_t{1} << 30;             ///< of the file, for readers
   int64_t checkpoint_pages = 4000;                   ///< of the log, before it is folded into the file
-  int64_t pages_max = 0;                             ///< limit of the file's size for tests; 0: none
+  /// Called on the writer thread after each write transaction: how many writes shared it, how long it took. May be
+  /// empty; must be quick.
+  std::function<void(size_t writes, std::chrono::nanoseconds took)> on_commit = {};
+  int64_t pages_max = 0;  ///< limit of the file's size for tests; 0: none
 };
 
 /// The three stores in one SQLite file. A resource; one process at a time (a lock file beside the database).
@@ -46,6 +51,8 @@ class SqliteStore {
   [[nodiscard]] core::DocumentStore& documents();
   [[nodiscard]] core::ConversationStore& conversations();
   [[nodiscard]] core::TaskStore& tasks();
+  /// Writes that wait for the writer.
+  [[nodiscard]] size_t waiting_writes() const;
 
  private:
   struct Parts;

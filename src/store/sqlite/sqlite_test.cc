@@ -45,6 +45,45 @@ TEST(SqliteFile, IsMadeWithItsFoldersForItsOwnerOnly) {
   EXPECT_EQ(std::filesystem::status(path + "-wal").permissions(), perms::owner_read | perms::owner_write);
 }
 
+TEST(SqliteFile, WhatIsLeftOfACreationCutShortIsMadeAnew) {
+  const ScratchFolder folder;
+  const std::string path = folder.file("tessera.db");
+  write_file(path + ".new", std::string(5000, 'x'));
+  write_file(path + ".new-wal", "rubbish");
+  {
+    const SqliteBox box({.path = path});
+    EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+    EXPECT_FALSE(std::filesystem::exists(path + ".new-wal"));
+    ASSERT_TRUE(sync_wait(box.store->documents().create_collection({{"app"}, "notes"}, {})));
+  }
+  SqliteBox again({.path = path});
+  EXPECT_TRUE(sync_wait(again.store->documents().find_collection({{"app"}, "notes"})));
+}
+
+TEST(SqliteFile, AnEmptyFileBecomesADatabase) {
+  const ScratchFolder folder;
+  const std::string path = folder.file("tessera.db");
+  write_file(path, "");
+  const SqliteBox box({.path = path});
+  EXPECT_TRUE(sync_wait(box.store->documents().create_collection({{"app"}, "notes"}, {})));
+}
+
+TEST(SqliteWriter, TellsOfEachCommit) {
+  const ScratchFolder folder;
+  std::atomic<size_t> commits = 0;
+  std::atomic<size_t> writes = 0;
+  SqliteBox box({.path = folder.file("tessera.db"), .on_commit = [&](size_t count, std::chrono::nanoseconds took) {
+                   ++commits;
+                   writes += count;
+                   EXPECT_GE(took.count(), 0);
+                 }});
+  ASSERT_TRUE(sync_wait(box.store->documents().put_document(make_document("app", "notes", "a", "text"))));
+  ASSERT_TRUE(sync_wait(box.store->documents().put_document(make_document("app", "notes", "b", "text"))));
+  EXPECT_EQ(commits, 2U);
+  EXPECT_EQ(writes, 2U);
+  EXPECT_EQ(box.store->waiting_writes(), 0U);
+}
+
 TEST(SqliteFile, IsOpenedByOneStoreAtATimeUnderAnyName) {
   const ScratchFolder folder;
   const std::string path = folder.file("tessera.db");

@@ -18,8 +18,9 @@ bool storage_failed(const base::Error& error) {
 }  // namespace
 
 base::Result<std::unique_ptr<WriteQueue>> WriteQueue::start(std::unique_ptr<Connection> connection,
-                                                            WriteQueueOptions options, base::Logger& logger) {
-  auto queue = std::unique_ptr<WriteQueue>(new WriteQueue(std::move(connection), options, logger));
+                                                            WriteQueueOptions options, const base::Clock& clock,
+                                                            base::Logger& logger) {
+  auto queue = std::unique_ptr<WriteQueue>(new WriteQueue(std::move(connection), std::move(options), clock, logger));
   {
     Query query(*queue->db_,
                 "SELECT sequence, collection_id, document_key, chunk_key, text_key, session_key FROM counters");
@@ -40,8 +41,14 @@ base::Result<std::unique_ptr<WriteQueue>> WriteQueue::start(std::unique_ptr<Conn
   return queue;
 }
 
-WriteQueue::WriteQueue(std::unique_ptr<Connection> connection, WriteQueueOptions options, base::Logger& logger)
-    : options_(options), logger_(logger), db_(std::move(connection)) {}
+WriteQueue::WriteQueue(std::unique_ptr<Connection> connection, WriteQueueOptions options, const base::Clock& clock,
+                       base::Logger& logger)
+    : options_(std::move(options)), clock_(clock), logger_(logger), db_(std::move(connection)) {}
+
+size_t WriteQueue::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
 
 WriteQueue::~WriteQueue() {
   stop();
@@ -120,6 +127,7 @@ void WriteQueue::commit(const Group& group) {
 }
 
 base::Result<> WriteQueue::transact(const Group& group) {
+  const base::SteadyTime began = clock_.now();
   const auto work = [&]() -> base::Result<> {
     TESSERA_CHECK(store::run(*db_, "BEGIN IMMEDIATE"));
     for (const auto& job : group) TESSERA_CHECK(apply_one(*job, group.size() == 1));
@@ -130,6 +138,7 @@ base::Result<> WriteQueue::transact(const Group& group) {
   if (done) {
     saved_ = counters_;
     last_sequence_ = counters_.sequence;
+    if (options_.on_commit) options_.on_commit(group.size(), clock_.now() - began);
     return done;
   }
   if (db_->in_transaction()) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -13,6 +14,7 @@
 
 #include "async/task.h"
 #include "async/waiter.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "core/documents.h"
@@ -43,6 +45,7 @@ struct WriteQueueOptions {
   size_t bytes_max = 256 * 1024 * 1024;
   size_t group_max = 256;
   int64_t checkpoint_pages = 4000;
+  std::function<void(size_t writes, std::chrono::nanoseconds took)> on_commit = {};  ///< on the writer thread
 };
 
 /// The writer thread: merges waiting writes into one transaction (group commit), each under a savepoint so that one
@@ -50,9 +53,10 @@ struct WriteQueueOptions {
 /// fails, the members of the group are tried again one by one. Thread-safe. Stops: `stop` completes what waits.
 class WriteQueue {
  public:
-  /// Starts the thread. `logger` outlives the queue.
+  /// Starts the thread. `clock` and `logger` outlive the queue.
   static base::Result<std::unique_ptr<WriteQueue>> start(std::unique_ptr<Connection> connection,
-                                                         WriteQueueOptions options, base::Logger& logger);
+                                                         WriteQueueOptions options, const base::Clock& clock,
+                                                         base::Logger& logger);
   ~WriteQueue();
   WriteQueue(const WriteQueue&) = delete;
   WriteQueue& operator=(const WriteQueue&) = delete;
@@ -84,6 +88,8 @@ class WriteQueue {
 
   void set_listener(core::ChangeListener listener);
   [[nodiscard]] int64_t last_sequence() const { return last_sequence_.load(); }
+  /// Writes that wait for the thread.
+  [[nodiscard]] size_t waiting() const;
   /// Refuses new writes, completes the waiting ones, joins. Idempotent; from one thread.
   void stop();
 
@@ -98,7 +104,8 @@ class WriteQueue {
   };
   using Group = std::vector<std::shared_ptr<Job>>;
 
-  WriteQueue(std::unique_ptr<Connection> connection, WriteQueueOptions options, base::Logger& logger);
+  WriteQueue(std::unique_ptr<Connection> connection, WriteQueueOptions options, const base::Clock& clock,
+             base::Logger& logger);
   std::optional<base::Error> push(std::shared_ptr<Job> job);
   Group take();
   void loop();
@@ -111,6 +118,7 @@ class WriteQueue {
   void complete(const Group& group);
 
   const WriteQueueOptions options_;
+  const base::Clock& clock_;
   base::Logger& logger_;
 
   // Of the writer thread.
@@ -120,7 +128,7 @@ class WriteQueue {
 
   std::atomic<int64_t> last_sequence_{0};
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<std::shared_ptr<Job>> waiting_;  // guarded by mutex_
   size_t bytes_ = 0;                          // guarded by mutex_; waiting and being written
