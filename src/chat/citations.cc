@@ -10,8 +10,6 @@ namespace tessera::chat {
 
 namespace {
 
-constexpr size_t kFence = 3;
-
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -44,24 +42,6 @@ std::vector<int64_t> parse_numbers(std::string_view text) {
 }
 
 }  // namespace
-
-bool CodeState::take(char c) {
-  if (c == '`') {
-    ++run_;
-    return true;
-  }
-  if (run_ > 0) {
-    const bool closes = open_ > 0 && (open_ >= kFence ? run_ >= open_ : run_ == open_);
-    if (open_ == 0) {
-      open_ = run_;
-    } else if (closes) {
-      open_ = 0;
-    }
-    run_ = 0;
-  }
-  if (open_ > 0 && open_ < kFence && c == '\n') open_ = 0;
-  return open_ > 0;
-}
 
 void CitationFilter::push(std::string_view text, std::string& out) {
   for (const char c : text) step(c, out);
@@ -142,7 +122,7 @@ void CitationFilter::close_marker(std::string& out) {
 
 std::vector<Marker> find_markers(std::string_view answer) {
   std::vector<Marker> markers;
-  CodeState code;
+  text::CodeState code;
   std::optional<size_t> open;
   for (size_t i = 0; i < answer.size(); ++i) {
     const char c = answer[i];
@@ -178,7 +158,22 @@ struct Span {
   size_t end = 0;
 };
 
-// `needle` in `text`, any run of white space matching any other. Quadratic at worst over two short texts.
+// Past a bracketed number, and a space before it, that begins at `at`; `at` when there is none. Quotations leave such
+// numbers of the document out, lest they pass for markers.
+size_t past_bracketed_number(std::string_view text, size_t at) {
+  size_t i = at;
+  if (i < text.size() && text[i] == ' ') ++i;
+  if (i >= text.size() || text[i] != '[') return at;
+  const size_t open = i++;
+  bool digit = false;
+  for (; i < text.size() && i - open <= CitationFilter::kHeldMax && in_marker(text[i]); ++i) {
+    digit = digit || is_digit(text[i]);
+  }
+  return digit && i < text.size() && text[i] == ']' ? i + 1 : at;
+}
+
+// `needle` in `text`, any run of white space matching any other, bracketed numbers of the text skipped. Quadratic at
+// worst over two short texts.
 std::optional<Span> find_loose(std::string_view text, std::string_view needle) {
   for (size_t start = 0; start < text.size(); ++start) {
     if (text[start] != needle.front()) continue;
@@ -191,6 +186,9 @@ std::optional<Span> find_loose(std::string_view text, std::string_view needle) {
       } else if (needle[i] == text[at]) {
         ++i;
         ++at;
+      } else if (const size_t after = past_bracketed_number(text, at); after != at) {
+        at = after;
+        while (i > 0 && is_space(needle[i - 1]) && at < text.size() && is_space(text[at])) ++at;
       } else {
         break;
       }

@@ -8,20 +8,9 @@
 
 #include "chat/events.h"
 #include "core/documents.h"
+#include "text/code_state.h"
 
 namespace tessera::chat {
-
-/// Whether a character of a Markdown text stands in code: fenced (three and more backticks, to the closing run or the
-/// end of the text) or inline (to the closing run or the end of the line). Fed character by character.
-class CodeState {
- public:
-  /// True when `c` belongs to code or is one of its backticks.
-  bool take(char c);
-
- private:
-  size_t run_ = 0;   // length of the run of backticks being read
-  size_t open_ = 0;  // length of the run that opened the code we are in, 0 outside
-};
 
 /// Takes markers without a source out of an answer while it streams. A marker is "[" numbers "]", the numbers separated
 /// by commas and spaces ("[2]", "[1, 3]"), outside of Markdown code; numbers not in 1..sources are removed, a marker
@@ -49,7 +38,7 @@ class CitationFilter {
 
   size_t sources_;
   std::set<int64_t> gone_;
-  CodeState code_;
+  text::CodeState code_;
   std::string held_;       // a space and/or the beginning of a marker
   char last_ = '\n';       // what was given out last
   bool open_out_ = false;  // what was given out ends like the beginning of a marker

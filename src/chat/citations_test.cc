@@ -122,6 +122,16 @@ TEST(Citations, NarrowToTheQuotedSentence) {
   EXPECT_EQ(citations[2].snippet, passages[2].text);
 }
 
+TEST(Citations, NarrowOverBracketedNumbersOfTheDocument) {
+  const std::vector<core::Passage> passages{
+      passage("It is old. The canal was dug in 1822 [1] by Karl Lund [12, 13]. It is long.[2] Trains came later.", 50)};
+  const auto first = make_citations(passages, "The canal was dug in 1822 by Karl Lund. [1]");
+  EXPECT_EQ(first[0].snippet, "The canal was dug in 1822 [1] by Karl Lund [12, 13].");
+  EXPECT_EQ(first[0].start, 61);
+  const auto second = make_citations(passages, "It is long. Trains came later. [1]");
+  EXPECT_EQ(second[0].snippet, "It is long.[2] Trains came later.");
+}
+
 TEST(Citations, ParaphrasesCiteTheWholeChunk) {
   const auto citations = make_citations({passage("The heron stands still for hours.", 10)}, "It does not move [1].");
   EXPECT_TRUE(citations[0].cited);

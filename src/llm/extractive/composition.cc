@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "text/code_state.h"
+
 namespace tessera::llm::extractive {
 namespace {
 
@@ -21,12 +25,53 @@ bool is_block(std::string_view quotation) {
          quotation.find("\n- ") != std::string_view::npos || quotation.find("\n\n") != std::string_view::npos;
 }
 
+// Longest "[12, 13]" that a reader of the answer takes for a marker, and some more.
+constexpr size_t kMarkerBytesMax = 80;
+
+// Where a bracketed number begins that would end `text` once "]" is added; npos when there is none.
+size_t begin_of_number(std::string_view text) {
+  bool digit = false;
+  for (size_t i = text.size(); i > 0 && text.size() - i < kMarkerBytesMax;) {
+    const char c = text[--i];
+    if (c == '[') return digit ? i : std::string_view::npos;
+    const bool is_digit = c >= '0' && c <= '9';
+    if (!is_digit && c != ',' && c != ' ') break;
+    digit = digit || is_digit;
+  }
+  return std::string_view::npos;
+}
+
+// Appends a quotation without the bracketed numbers of the document ("[12]", as in wikis), which would pass for ours.
+// In code they mean something else and stay. What remains never closes up to a new one. `code` has seen the answer.
+void append_quotation(std::string_view quotation, text::CodeState& code, std::string& answer) {
+  const size_t begin = answer.size();
+  for (size_t i = 0; i < quotation.size(); ++i) {
+    const char c = quotation[i];
+    const bool in_code = code.take(c);
+    const size_t number =
+        c == ']' && !in_code ? begin_of_number(std::string_view(answer).substr(begin)) : std::string_view::npos;
+    if (number == std::string_view::npos) {
+      answer += c;
+      continue;
+    }
+    answer.resize(begin + number);
+    const bool word_follows =
+        i + 1 < quotation.size() && std::string_view(" \n.,;:!?)").find(quotation[i + 1]) == std::string_view::npos;
+    if (!word_follows && answer.size() > begin && answer.back() == ' ') answer.pop_back();
+  }
+}
+
 }  // namespace
 
 std::string compose_answer(std::span<const core::Passage> sources, const std::vector<Unit>& units,
                            const std::vector<size_t>& chosen) {
   std::string answer;
+  text::CodeState code;
   bool block_before = false;
+  const auto append = [&](std::string_view ours) {
+    for (const char c : ours) code.take(c);
+    answer += ours;
+  };
   for (size_t i = 0; i < chosen.size();) {
     const Unit& first = units[chosen[i]];
     const std::string_view text = sources[first.source].text;
@@ -36,9 +81,9 @@ std::string compose_answer(std::span<const core::Passage> sources, const std::ve
     }
     const std::string_view quotation = text.substr(first.start, end - first.start);
     const bool block = is_block(quotation);
-    if (!answer.empty()) answer += block || block_before ? "\n\n" : " ";
-    answer += quotation;
-    answer += fmt::format("{}[{}]", block ? "\n\n" : " ", first.source + 1);
+    if (!answer.empty()) append(block || block_before ? "\n\n" : " ");
+    append_quotation(quotation, code, answer);
+    append(fmt::format("{}[{}]", block ? "\n\n" : " ", first.source + 1));
     block_before = block;
   }
   return answer;

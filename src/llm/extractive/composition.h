@@ -10,6 +10,7 @@
 namespace tessera::llm::extractive {
 
 /// The answer as Markdown: the chosen units verbatim, neighbours merged, each quotation followed by its marker "[n]".
+/// Bracketed numbers of the documents themselves are left out, so that every marker outside of code is ours.
 std::string compose_answer(std::span<const core::Passage> sources, const std::vector<Unit>& units,
                            const std::vector<size_t>& chosen);
 

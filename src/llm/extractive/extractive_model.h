@@ -21,9 +21,9 @@ struct ExtractiveOptions {
 
 /// Answers the last user message by quoting the sentences (list items, table rows, code blocks) of `request.sources`
 /// that answer it best, each with its marker "[n]"; says kNothingFound when none is about it. Every quotation is a
-/// verbatim piece of the passage's text. Deterministic; invents nothing. Thread-safe; needs no network: the embedder
-/// may be null or fail (then words alone decide and the trace says "answer_meaning"). Stops at its next await when
-/// cancelled or late. Errors: cancelled, deadline, the sink's.
+/// verbatim piece of the passage's text but for bracketed numbers ("[12]"), which are left out. Deterministic; invents
+/// nothing. Thread-safe; needs no network: the embedder may be null or fail (then words alone decide and the trace says
+/// "answer_meaning"). Stops at its next await when cancelled or late. Errors: cancelled, deadline, the sink's.
 class ExtractiveModel final : public core::ChatModel {
  public:
   ExtractiveModel(std::shared_ptr<core::Embedder> embedder, const base::Clock& clock, ExtractiveOptions options = {});

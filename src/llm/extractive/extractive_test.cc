@@ -9,6 +9,7 @@
 #include "llm/extractive/extractive_model.h"
 #include "llm/extractive/ranking.h"
 #include "llm/extractive/words.h"
+#include "text/code_state.h"
 
 namespace tessera::llm {
 namespace {
@@ -98,7 +99,31 @@ class Extractive : public testing::Test {
   }
 };
 
-// Every quotation before a marker [n] is found as it is in passage n.
+// Without white space and bracketed numbers, which quotations leave out.
+std::string squashed(std::string text) {
+  static const std::regex kNumber(R"(\[[0-9, ]*[0-9][0-9, ]*\])");
+  for (std::string before; before != text;) {
+    before = text;
+    text = std::regex_replace(before, kNumber, "");
+  }
+  std::erase_if(text, [](char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; });
+  return text;
+}
+
+// The numbers in brackets outside of code: what a reader takes for citations.
+std::vector<int> cited_numbers(const std::string& answer) {
+  std::string outside;
+  text::CodeState code;
+  for (const char c : answer) outside += code.take(c) ? '`' : c;
+  static const std::regex kMarker(R"(\[([0-9, ]*[0-9][0-9, ]*)\])");
+  std::vector<int> numbers;
+  for (std::sregex_iterator it(outside.begin(), outside.end(), kMarker), end; it != end; ++it) {
+    numbers.push_back(std::stoi((*it)[1].str().substr((*it)[1].str().find_first_of("0123456789"))));
+  }
+  return numbers;
+}
+
+// Every quotation before a marker [n] is found as it is in passage n, but for bracketed numbers.
 void expect_verbatim(const std::string& answer, const std::vector<core::Passage>& sources) {
   static const std::regex kMarker(R"(\s*\[(\d{1,2})\]\s*)");
   auto rest = answer;
@@ -108,7 +133,7 @@ void expect_verbatim(const std::string& answer, const std::vector<core::Passage>
   while (std::regex_search(rest, found, kMarker)) {
     pending += found.prefix();
     const size_t n = std::stoul(found[1]);
-    if (n >= 1 && n <= sources.size() && sources[n - 1].text.find(pending) != std::string::npos) {
+    if (n >= 1 && n <= sources.size() && squashed(sources[n - 1].text).find(squashed(pending)) != std::string::npos) {
       pending.clear();
     } else {
       pending += found[0];
@@ -229,6 +254,14 @@ TEST_F(Extractive, StopsWhenTheReaderLeavesOrTimeIsOver) {
   EXPECT_EQ(completion.error().code, base::Code::cancelled);
 }
 
+TEST_F(Extractive, BracketedNumbersOfTheDocumentAreNotCitations) {
+  request.sources = {
+      passage("The canal was dug in 1822 [1] by Karl Lund [12, 13]. It is 9 km long.[2] Trains came later.")};
+  EXPECT_EQ(ask("Who dug the canal?"), "The canal was dug in 1822 by Karl Lund. [1]");
+  request.sources = {passage("The canal reads `locks[1]` in its code[[3]4] of 1822.")};
+  EXPECT_EQ(ask("What does the canal read?"), "The canal reads `locks[1]` in its code of 1822. [1]");
+}
+
 // Passages put together from pieces of Markdown and rubbish: whatever comes out is verbatim, bounded and repeatable.
 TEST_F(Extractive, QuotesVerbatimWhateverTheSources) {
   const std::vector<std::string> pieces = {"The harbour of Oslo is deep. ",
@@ -253,6 +286,8 @@ TEST_F(Extractive, QuotesVerbatimWhateverTheSources) {
                                            "\r\n",
                                            "Dr. Berg saw the harbour in 1923. ",
                                            "[1]",
+                                           " [12, 77].",
+                                           "[8[77]8]",
                                            "***",
                                            "港は深い。",
                                            "a,b,c harbour 1,000\n",
@@ -273,6 +308,7 @@ TEST_F(Extractive, QuotesVerbatimWhateverTheSources) {
     const std::string answer = ask("How deep is the harbour of Oslo?");
     EXPECT_EQ(answer, ask("How deep is the harbour of Oslo?"));
     if (answer != kNothingFound) expect_verbatim(answer, request.sources);
+    for (const int number : cited_numbers(answer)) EXPECT_LE(number, static_cast<int>(count)) << answer;
   }
 }
 
