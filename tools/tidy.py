@@ -3,7 +3,8 @@
 
 Checked: include arrows between rooms (tools/layers.txt), where third-party headers may appear, file and function length
 and parameter count (with the shrinking waivers of tools/waivers.txt), banned calls, README of every room, tests and fuzz
-targets that are wired, formatting (clang-format-19 when it is installed).
+targets that are wired, rows of the settings and metrics tables that nothing uses, formatting (clang-format-19 when it
+is installed).
 
   tools/tidy.py              check
   tools/tidy.py --self-test  prove that each rule can fail
@@ -197,6 +198,45 @@ def check_rooms(root, allowed):
             yield f"src/{room.name}: not in tools/layers.txt"
 
 
+def check_settings(root):
+    """A row of the settings table that nothing reads is a promise that is not kept."""
+    table = root / "src/config/settings.def"
+    if not table.exists():
+        return
+    readers = [p for p in sorted((root / "src/app").glob("*")) + [root / "src/config/complete.cc"]
+               if p.suffix in (".h", ".cc") and p.exists() and not is_test_code(p)]
+    code = "\n".join(strip_comments(p.read_text()) for p in readers)
+    for section, member in re.findall(r"TESSERA_SETTING\(\s*(\w+),\s*(\w+)", strip_comments(table.read_text())):
+        # Read as settings.section.member, or in a function that takes the section under its name.
+        if not re.search(rf"\b{section}\.{member}\b", code):
+            yield f"src/config/settings.def: setting {section}.{member} is used nowhere in src/app"
+
+
+def check_metrics(root):
+    """The same for the table of metrics: each row is fed somewhere."""
+    table = root / "src/observe/metrics.def"
+    if not table.exists():
+        return
+    code = "\n".join(strip_comments(p.read_text()) for p in sorted((root / "src").rglob("*"))
+                     if p.suffix in (".h", ".cc") and not is_test_code(p))
+    for member in re.findall(r"TESSERA_METRIC\(\s*\w+,\s*(\w+)", strip_comments(table.read_text())):
+        if not re.search(rf"metrics(_|\(\))?\.{member}\b", code):
+            yield f"src/observe/metrics.def: metric {member} is fed nowhere"
+
+
+def check_documents(root):
+    """Paths that the guides name in backticks exist, so that the tour never leads to a file that moved."""
+    for name in ("README.md", "ARCHITECTURE.md", "HACKING.md"):
+        path = root / name
+        for token in re.findall(r"`([\w./-]+)`", path.read_text() if path.exists() else ""):
+            if "/" not in token.rstrip("/") or token.startswith(("/", "./", "build/", "node_modules/")) or "*" in token:
+                continue
+            if not re.search(r"\.\w+$|/$", token):  # a model's or a branch's name, not a file's
+                continue
+            if not ((root / token).exists() or (root / "src" / token).exists()):
+                yield f"{name}: `{token}` does not exist"
+
+
 def check_format(root, files):
     tool = shutil.which("clang-format-19")
     if not tool:
@@ -223,6 +263,9 @@ def check(root, formatting=True):
         if name not in used:
             yield f"tools/waivers.txt: {name} is no longer needed"
     yield from check_rooms(root, allowed)
+    yield from check_documents(root)
+    yield from check_settings(root)
+    yield from check_metrics(root)
     if formatting and sources:
         yield from check_format(root, sources)
 
@@ -236,9 +279,14 @@ def self_test():
         "src/rag/slow_test.cc": "void f() { sleep_for(1); }\n",
         "src/text/long.cc": "int f(int a, int b, int c, int d, int e, int g) {\n" + "  a++;\n" * 500 + "}\n",
         "src/attic/a.cc": "\n",
+        "README.md": "see `src/nowhere/x.h`\n",
+        "src/config/settings.def": "TESSERA_SETTING(chat, used, integer, 1)\nTESSERA_SETTING(chat, forgotten, integer, 1)\n",
+        "src/observe/metrics.def": "TESSERA_METRIC(counter, fed, \"fed_total\")\nTESSERA_METRIC(counter, starved, \"s_total\")\n",
+        "src/app/use.cc": "int f() { metrics.fed.increment(); return settings.chat.used; }\n",
     }
     expected = ["may not include api", "boost/json.hpp belongs to", "only in .cc", "getenv", "sleep_for", "has 502 lines",
-                "502 lines (limit 400)", "6 parameters", "not in tools/layers.txt", "has no README", "has no test"]
+                "502 lines (limit 400)", "6 parameters", "not in tools/layers.txt", "has no README", "has no test",
+                "setting chat.forgotten is used nowhere", "metric starved is fed nowhere"]
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         (root / "tools").mkdir()
@@ -248,6 +296,7 @@ def self_test():
             (root / name).write_text(text)
         found = "\n".join(check(root, formatting=False))
     missing = [text for text in expected if text not in found]
+    missing += [f"not: {text}" for text in ("chat.used", "metric fed ") if text in found]
     for text in missing:
         print(f"tidy: self-test: no rule fired for: {text}")
     return not missing

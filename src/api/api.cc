@@ -21,7 +21,8 @@ struct Api::Impl {
   ApiParts parts;
   ApiOptions options;
   Router router;
-  PipelineState state{parts, options, router};
+  CallMetrics metrics{parts.metrics};
+  PipelineState state{parts, options, router, metrics};
   IngestRoutes ingest{parts, options};
   KnowledgeRoutes knowledge{parts, options};
   TaskRoutes tasks{parts, options};
@@ -74,7 +75,7 @@ async::Task<> Api::handle(wire::Request& request, wire::ResponseWriter& writer) 
   if (result) {
     reply = *std::move(result);
   } else {
-    call.error_name = result.error().name;
+    call.failed(result.error());
     if (result.error().code == base::Code::internal || !result.error().detail.empty()) {
       impl_->parts.log.failure(call.context.request_id, result.error());
     }
@@ -93,7 +94,7 @@ async::Task<> Api::handle(wire::Request& request, wire::ResponseWriter& writer) 
     response.headers = std::move(reply.headers);
     response.body = std::move(reply.body);
     // A client that left gets no answer; that is its choice and no failure of ours.
-    if (auto sent = co_await writer.send(std::move(response)); !sent) call.error_name = sent.error().name;
+    if (auto sent = co_await writer.send(std::move(response)); !sent) call.failed(sent.error());
   }
   record_call(impl_->state, call);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,7 @@ struct Call {
   core::RequestContext context;
   int status = 0;          ///< of the answer, for log and metrics
   std::string error_name;  ///< empty: it went well
+  std::optional<base::Code> error_code;
 
   Call(wire::Request& the_request, wire::ResponseWriter& the_writer, base::SteadyTime now)
       : request(the_request), writer(the_writer), started(now) {
@@ -44,6 +46,11 @@ struct Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
+  /// Notes how it ended, for log and metrics.
+  void failed(const base::Error& error) {
+    error_name = error.name;
+    error_code = error.code;
+  }
   /// A {name} of the path; empty when the route has none of that name.
   [[nodiscard]] std::string param(std::string_view name) const;
   /// `?name=` as text. Errors: invalid INVALID_FIELD when it is not UTF-8.

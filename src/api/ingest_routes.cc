@@ -38,6 +38,17 @@ std::string base_name(std::string_view path) {
   return text::repair_utf8(slash == std::string_view::npos ? path : path.substr(slash + 1));
 }
 
+/// The fields that describe a document, in a form as in JSON.
+base::Result<> describe(const Body& body, rag::IngestRequest& request) {
+  request.title = body.text_or("title", "");
+  request.document_id = body.text_or("document_id", "");
+  request.collection = body.text_or("collection", "default");
+  request.content_type = body.text_or("content_type", "");
+  request.source = body.text_or("source", "");
+  TESSERA_TRY(request.metadata, body.metadata("metadata"));
+  return {};
+}
+
 }  // namespace
 
 /// A document as JSON describes it; its bytes may still have to be fetched.
@@ -68,7 +79,7 @@ async::Task<base::Result<>> IngestRoutes::fetch(Call& call, std::string url, rag
   }
   if (request.content_type.empty()) request.content_type = std::string(response.header("content-type").value_or(""));
   request.name = base_name(url);
-  request.source = std::move(url);
+  if (request.source.empty()) request.source = std::move(url);
   request.bytes = std::move(response.body);
   co_return base::Result<>{};
 }
@@ -77,11 +88,7 @@ base::Result<IngestRoutes::JsonDocument> IngestRoutes::document_from_json(std::s
   TESSERA_TRY(const Body body, Body::parse(json, *find_schema("IngestRequest")));
   JsonDocument document;
   rag::IngestRequest& request = document.request;
-  request.title = body.text_or("title", "");
-  request.document_id = body.text_or("document_id", "");
-  request.collection = body.text_or("collection", "default");
-  request.content_type = body.text_or("content_type", "");
-  TESSERA_TRY(request.metadata, body.metadata("metadata"));
+  TESSERA_CHECK(describe(body, request));
   auto given_text = body.text("text");
   document.url = body.text_or("url", "");
   if (given_text.has_value() == body.has("url")) {
@@ -102,46 +109,42 @@ async::Task<base::Result<rag::IngestReceipt>> IngestRoutes::take_in(Call& call, 
 base::Result<rag::IngestRequest> IngestRoutes::request_from_form(Call& call) const {
   TESSERA_TRY(const std::string boundary, wire::multipart_boundary(call.request.header("content-type").value_or("")));
   TESSERA_TRY(const auto parts, wire::parse_multipart(call.request.body, boundary));
-  rag::IngestRequest request;
-  bool has_file = false;
+  const wire::MultipartPart* file = nullptr;
+  JsonWriter fields;
+  fields.begin_object();
   for (const wire::MultipartPart& part : parts) {
-    const std::string value(part.body);
     if (part.is_file || part.name == "file") {
-      if (has_file) {
+      if (file != nullptr) {
         return base::fail(base::Code::invalid, "INVALID_FIELD",
                           "Send one file a request; /api/ingest/batch takes many documents.", std::string(), part.name);
       }
-      has_file = true;
-      request.bytes = value;
-      request.name = base_name(part.file_name);
-      request.source = request.name;
-      request.content_type = part.content_type;
+      file = &part;
       continue;
     }
-    if (!text::is_valid_utf8(value)) {
+    if (!text::is_valid_utf8(part.body)) {
       return base::fail(base::Code::invalid, "INVALID_FIELD", "A form field is not valid UTF-8.", std::string(),
-                        part.name);
+                        text::repair_utf8(part.name));
     }
-    if (part.name == "title") {
-      request.title = value;
-    } else if (part.name == "document_id") {
-      request.document_id = value;
-    } else if (part.name == "collection") {
-      request.collection = value;
-    } else if (part.name == "content_type") {
-      request.content_type = value;
-    } else if (part.name == "metadata") {
-      TESSERA_TRY(const Body wrapped,
-                  Body::parse(fmt::format(R"({{"metadata":{}}})", value), *find_schema("IngestRequest")));
-      TESSERA_TRY(request.metadata, wrapped.metadata("metadata"));
+    if (part.name == "text" || part.name == "url") {
+      return base::fail(base::Code::invalid, "UNKNOWN_FIELD", "A form brings a file; send text or a url as JSON.",
+                        std::string(), part.name);
+    }
+    if (part.name == "metadata") {
+      fields.key(part.name).raw(part.body);
     } else {
-      const std::string shown = text::repair_utf8(std::string_view(part.name).substr(0, 64));
-      return base::fail(base::Code::invalid, "UNKNOWN_FIELD", fmt::format("'{}' is not a field of this form.", shown),
-                        std::string(), shown);
+      fields.field(part.name, part.body);
     }
   }
-  if (!has_file)
+  fields.end_object();
+  if (file == nullptr)
     return base::fail(base::Code::invalid, "MISSING_FIELD", "The form has no file.", std::string(), "file");
+  TESSERA_TRY(const Body body, Body::parse(fields.take(), *find_schema("IngestRequest")));
+  rag::IngestRequest request;
+  TESSERA_CHECK(describe(body, request));
+  request.bytes = file->body;
+  request.name = base_name(file->file_name);
+  if (request.source.empty()) request.source = request.name;
+  if (request.content_type.empty()) request.content_type = file->content_type;
   return request;
 }
 

@@ -162,7 +162,7 @@ async::Task<base::Result<Reply>> OpenAiRoutes::stream_completion(Call& call, cor
   reply.streamed = true;
   if (!result) {
     // The head is out: OpenAI's clients raise on a data line that holds an error object.
-    call.error_name = result.error().name;
+    call.failed(result.error());
     TESSERA_CO_CHECK(co_await sink.write(error_reply(result.error(), "/v1/", call.context.request_id).body));
     TESSERA_CO_CHECK(co_await call.writer.finish());
     co_return reply;

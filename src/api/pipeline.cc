@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "api/errors.h"
-#include "observe/metrics.h"
 #include "text/utf8.h"
 
 namespace tessera::api {
@@ -127,13 +126,12 @@ std::span<const Stage> pipeline() {
 void record_call(const PipelineState& state, const Call& call) {
   const double ms = std::chrono::duration<double, std::milli>(state.parts.clock.now() - call.started).count();
   const std::string_view route = call.route == nullptr ? "unmatched" : call.route->name;
-  observe::Metrics& metrics = state.parts.metrics;
-  constexpr std::string_view kClasses[] = {"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"};
-  const auto status_class = kClasses[static_cast<size_t>(std::clamp(call.status / 100, 0, 5))];
-  metrics.http_requests.with({route, wire::to_string(call.request.method), status_class}).increment();
-  metrics.http_duration.with(route).observe(ms / 1000);
-  metrics.http_bytes_in.increment(call.request.body.size());
-  if (!call.error_name.empty()) metrics.errors.with(call.error_name).increment();
+  state.metrics.count({.route = call.route,
+                       .method = call.request.method,
+                       .status = call.status,
+                       .seconds = ms / 1000,
+                       .bytes_in = call.request.body.size(),
+                       .error = call.error_code});
 
   const bool probe = call.route != nullptr && call.route->tier == Tier::t1 && call.status == 200;
   const auto level = probe ? base::LogLevel::debug : base::LogLevel::info;

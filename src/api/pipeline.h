@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/call.h"
+#include "api/call_metrics.h"
 #include "base/result.h"
 
 namespace tessera::api {
@@ -14,6 +15,7 @@ struct PipelineState {
   const ApiParts& parts;
   const ApiOptions& options;
   const Router& router;
+  CallMetrics& metrics;
 };
 
 /// One step that every request passes: `before` on the way in (in order; an error ends the way in and becomes the

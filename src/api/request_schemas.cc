@@ -18,6 +18,8 @@ constexpr Field kIngestRequestFields[] = {
                256),
     text_field("collection", "Made with default settings when it does not exist; default \"default\"", 128),
     text_field("content_type", "text/markdown, text/html, text/plain, text/csv, application/json, ...", 256),
+    text_field("source", "The path or address that it came from, shown with citations; default: the url or file name",
+               4096),
     map_field("metadata", "Free names and values, for filters"),
 };
 constexpr Schema kIngestRequest{"IngestRequest", kIngestRequestFields};

@@ -56,11 +56,17 @@ struct Stores {
   core::TaskStore& tasks() { return sqlite ? sqlite->tasks() : memory->tasks(); }
 };
 
-Result<Stores> open_stores(const Settings& settings, async::BlockingPool& pool, const base::Clock& clock,
-                           base::Logger& log) {
+struct StoreMeans {
+  async::BlockingPool& pool;
+  const base::Clock& clock;
+  base::Logger& log;
+  observe::Metrics& metrics;
+};
+
+Result<Stores> open_stores(const Settings& settings, StoreMeans means) {
   Stores stores;
   if (settings.storage.backend == "memory") {
-    stores.memory = std::make_unique<store::MemoryStore>(clock);
+    stores.memory = std::make_unique<store::MemoryStore>(means.clock);
     return stores;
   }
   store::SqliteOptions options;
@@ -69,7 +75,11 @@ Result<Stores> open_stores(const Settings& settings, async::BlockingPool& pool, 
   options.write_queue_max = static_cast<size_t>(settings.storage.write_queue_max);
   options.group_max = static_cast<size_t>(settings.storage.write_group_max);
   options.cache_kib = settings.storage.cache_bytes / 1024;
-  TESSERA_TRY(stores.sqlite, store::SqliteStore::open(std::move(options), pool, clock, log));
+  options.on_commit = [&metrics = means.metrics](size_t writes, std::chrono::nanoseconds took) {
+    metrics.store_write_group.observe(static_cast<double>(writes));
+    metrics.store_write_duration.observe(std::chrono::duration<double>(took).count());
+  };
+  TESSERA_TRY(stores.sqlite, store::SqliteStore::open(std::move(options), means.pool, means.clock, means.log));
   return stores;
 }
 
@@ -110,6 +120,7 @@ rag::IngestOptions ingest_options(const Settings& settings, boost::asio::any_io_
   options.interactive_waiting_max = static_cast<size_t>(settings.ingest.queue_max);
   // More documents at work than cores: the rest wait for the disk, and the writer commits them as one group.
   options.background_max = std::max<size_t>(16, workers * 4);
+  options.collection_defaults = collection_defaults(settings);
   options.embed_executor = std::move(embedding);
   return options;
 }
@@ -199,7 +210,7 @@ struct Engine::Parts {
 };
 
 Result<> Engine::Parts::open() {
-  TESSERA_TRY(stores, open_stores(*settings, read_pool, clock, log));
+  TESSERA_TRY(stores, open_stores(*settings, {read_pool, clock, log, metrics}));
   TESSERA_TRY(index, open_index(*settings, log));
   TESSERA_TRY(models, Models::create(*settings, {http, metrics, clock, random}));
   documents = std::make_unique<MeteredDocuments>(stores.documents(), metrics, clock);
@@ -216,9 +227,9 @@ void Engine::Parts::build_services() {
   plain_retriever = std::make_unique<rag::HybridRetriever>(
       rag::RetrieverParts{*documents, *index, *feed, embedders, search_pool, clock}, retriever_options(*settings));
   retriever = std::make_unique<MeteredRetriever>(*plain_retriever, metrics, clock);
-  ingest =
-      std::make_unique<rag::IngestService>(rag::IngestParts{*documents, *parser, embedders, *feed, ingest_pool, ids},
-                                           ingest_options(*settings, embedding_loop.executor(0)));
+  ingest = std::make_unique<rag::IngestService>(rag::IngestParts{*documents, *parser, embedders, *feed, ingest_pool,
+                                                                 ids, &metrics.ingest_documents.with("unchanged")},
+                                                ingest_options(*settings, embedding_loop.executor(0)));
   library = std::make_unique<rag::Library>(*documents, *index, *feed);
   tasks = std::make_unique<rag::TaskRegistry>(stores.tasks(), clock, ids, log, task_options(*settings));
   directories = std::make_unique<rag::DirectoryIngest>(
@@ -234,7 +245,8 @@ void Engine::Parts::build_services() {
                                    clock,
                                    ids,
                                    log,
-                                   [&counter](std::string_view text) { return counter.count_tokens(text); }};
+                                   [&counter](std::string_view text) { return counter.count_tokens(text); },
+                                   &metrics.chat_citations_removed};
   stream_table = std::make_unique<chat::StreamTable>(clock, stream_options(*settings));
   chat = std::make_unique<chat::ChatService>(chat_parts, chat_options(*settings));
   completions = std::make_unique<chat::CompletionService>(chat_parts, chat_options(*settings));
@@ -251,6 +263,8 @@ void Engine::Parts::collect() {
   metrics.index_chunks.set(static_cast<double>(totals.chunks));
   metrics.index_memory.set(static_cast<double>(totals.memory_bytes));
   metrics.index_lag.set(static_cast<double>(feed->health().lag()));
+  metrics.tasks_running.set(static_cast<double>(tasks->running()));
+  if (stores.sqlite) metrics.store_write_queue.set(static_cast<double>(stores.sqlite->waiting_writes()));
   metrics.streams.set(static_cast<double>(stream_table->streams()));
   const observe::ProcessStats process = observe::read_process_stats();
   metrics.process_memory.set(static_cast<double>(process.resident_bytes));
@@ -357,6 +371,14 @@ const base::Clock& Engine::clock() const {
 }
 const base::IdSource& Engine::ids() const {
   return parts_->ids;
+}
+
+core::CollectionSettings collection_defaults(const Settings& settings) {
+  core::CollectionSettings defaults;
+  defaults.chunk_size = settings.chunk.size;
+  defaults.chunk_overlap = settings.chunk.overlap;
+  defaults.embedding_model = settings.embedding.model;
+  return defaults;
 }
 
 std::string_view version() {

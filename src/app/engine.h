@@ -87,6 +87,9 @@ class Engine {
   std::unique_ptr<Parts> parts_;
 };
 
+/// What a new collection gets when nothing else is asked for.
+core::CollectionSettings collection_defaults(const config::Settings& settings);
+
 /// "0.1.0"
 std::string_view version();
 

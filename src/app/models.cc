@@ -13,7 +13,8 @@ namespace {
 
 using base::Result;
 
-llm::ProviderOptions provider_options(const config::ProviderSettings& provider, const config::LlmSettings& llm) {
+llm::ProviderOptions provider_options(const config::ProviderSettings& provider, const config::LlmSettings& llm,
+                                      observe::Metrics& metrics) {
   llm::ProviderOptions options;
   options.name = provider.name;
   options.base_url = provider.base_url;
@@ -26,6 +27,7 @@ llm::ProviderOptions provider_options(const config::ProviderSettings& provider, 
   options.attempts_max = provider.attempts_max;
   options.concurrent_max = static_cast<size_t>(provider.concurrent_max);
   options.addresses = llm.allow_private_addresses ? wire::AddressPolicy::any : wire::AddressPolicy::public_only;
+  options.on_retry = [&retries = metrics.llm_retries.with(provider.name)] { retries.increment(); };
   return options;
 }
 
@@ -50,8 +52,8 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
                      .model = std::make_shared<llm::ExtractiveModel>(built_in, means.clock),
                      .needs_sources = true});
   for (const config::ProviderSettings& provider : settings.providers) {
-    const auto client = std::make_shared<llm::ProviderClient>(provider_options(provider, settings.llm), means.http,
-                                                              means.clock, means.random);
+    const auto client = std::make_shared<llm::ProviderClient>(provider_options(provider, settings.llm, means.metrics),
+                                                              means.http, means.clock, means.random);
     entries.push_back({.provider = provider.name,
                        .models = provider.models,
                        .model = std::make_shared<llm::OpenAiModel>(client),

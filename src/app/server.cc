@@ -48,9 +48,7 @@ api::ApiOptions api_options(const config::Snapshot& snapshot) {
   options.version = version();
   options.deadlines = {settings.deadlines.t1_ms, settings.deadlines.t2_ms, settings.deadlines.t3_ms,
                        settings.deadlines.t4_ms, settings.deadlines.t5_ms};
-  options.collection_defaults.chunk_size = settings.chunk.size;
-  options.collection_defaults.chunk_overlap = settings.chunk.overlap;
-  options.collection_defaults.embedding_model = settings.embedding.model;
+  options.collection_defaults = collection_defaults(settings);
   options.search_mode = search_mode(settings.search.mode);
   options.search_top_k = settings.search.top_k;
   options.search_top_k_max = settings.search.top_k_max;
@@ -102,8 +100,23 @@ struct Server::Parts {
   api::Api api;
   async::TaskScope background;
   std::unique_ptr<wire::HttpServer> http;
+  wire::HttpServerStats told;  // what the metrics know; touched by the collector only
   bool stopped = false;
+
+  void collect();
 };
+
+// Gauges are set; totals grow by what came since the last time.
+void Server::Parts::collect() {
+  const wire::HttpServerStats now = http->stats();
+  observe::Metrics& metrics = engine.metrics();
+  metrics.connections.set(static_cast<double>(now.connections));
+  metrics.http_in_flight.set(static_cast<double>(now.requests_in_flight));
+  metrics.connections_accepted.increment(now.accepted_total - told.accepted_total);
+  metrics.connections_evicted.increment(now.evicted_total - told.evicted_total);
+  metrics.http_bytes_out.increment(now.body_bytes_total - told.body_bytes_total);
+  told = now;
+}
 
 Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
@@ -120,11 +133,7 @@ Result<std::unique_ptr<Server>> Server::start(Engine& engine) {
                                [all](int status, std::string_view code, std::string_view message) {
                                  return all->api.render_transport_error(status, code, message);
                                }));
-  engine.metrics().add_collector([all] {
-    const wire::HttpServerStats stats = all->http->stats();
-    all->engine.metrics().connections.set(static_cast<double>(stats.connections));
-    all->engine.metrics().http_in_flight.set(static_cast<double>(stats.requests_in_flight));
-  });
+  engine.metrics().add_collector([all] { all->collect(); });
   parts->background.spawn([all]() -> async::Task<> {
     if (const auto resumed = co_await all->engine.directories().resume(); !resumed) {
       all->engine.log().failure("resume_failed", resumed.error());

@@ -233,8 +233,13 @@ core::Task<base::Result<>> ChatService::conclude(Work& work) {
   TESSERA_CO_CHECK(co_await tell(work, UsageEvent{response.usage}));
   TESSERA_CO_CHECK(co_await save(work, "complete"));
   response.timings = work.context.trace->stages();
+  const auto total = std::chrono::duration<double, std::milli>(parts_.clock.now() - work.began);
+  response.timings.emplace_back("total", total.count());
   response.degraded = work.context.trace->degraded();
   if (response.citations_removed > 0) {
+    if (parts_.citations_removed != nullptr) {
+      parts_.citations_removed->increment(static_cast<uint64_t>(response.citations_removed));
+    }
     parts_.log.log(base::LogLevel::info, "citations_removed",
                    {{"request_id", work.context.request_id}, {"count", response.citations_removed}});
   }

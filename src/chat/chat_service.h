@@ -17,6 +17,7 @@
 #include "core/conversations.h"
 #include "core/documents.h"
 #include "core/retriever.h"
+#include "observe/cells.h"
 
 namespace tessera::chat {
 
@@ -55,6 +56,7 @@ struct ChatParts {
   const base::IdSource& ids;
   base::Logger& log;
   std::function<size_t(std::string_view)> count_tokens;
+  observe::Counter* citations_removed = nullptr;  ///< counts markers without a source, if given
 };
 
 /// Answers a message: history -> retrieval -> prompt -> model -> citation check -> store. Thread-safe. The person is

@@ -85,6 +85,9 @@ core::Task<base::Result<CompletionResult>> CompletionService::complete(const cor
     const bool cites = std::ranges::any_of(work.result.sources, &Citation::cited);
     if (cites || work.needs_sources) std::erase_if(work.result.sources, [](const Citation& c) { return !c.cited; });
   }
+  if (parts_.citations_removed != nullptr && work.result.citations_removed > 0) {
+    parts_.citations_removed->increment(static_cast<uint64_t>(work.result.citations_removed));
+  }
   TESSERA_CO_CHECK(co_await save(work));
   co_return std::move(work.result);
 }

@@ -67,6 +67,7 @@ core::Task<base::Result<DirectoryView>> DirectorySync::look(const core::RequestC
   core::CollectionName name{context.tenant, view.collection};
   const auto found = co_await parts_.store.find_collection(std::move(name));
   if (!found) {
+    view.settings = parts_.ingest.collection_defaults();
     if (found.error().code == Code::not_found) co_return view;
     co_return std::unexpected(found.error());
   }

@@ -43,6 +43,7 @@ text::ChunkOptions chunk_options(const core::CollectionSettings& settings) {
 /// A document on its way: where it goes and what it has become so far.
 struct IngestService::Draft {
   core::CollectionSettings settings;
+  bool new_collection = false;
   core::Embedder* embedder = nullptr;
   core::DocumentWrite write;
 };
@@ -114,8 +115,8 @@ core::Task<base::Result<IngestReceipt>> IngestService::run(const core::RequestCo
   } else if (collection.error().code != Code::not_found) {
     co_return std::unexpected(std::move(collection).error());
   } else {
-    // The store makes a missing collection with default settings.
-    draft.settings = core::CollectionSettings{};
+    draft.settings = options_.collection_defaults;
+    draft.new_collection = true;
   }
   TESSERA_CO_TRY(draft.embedder, parts_.embedders.find(draft.settings.embedding_model));
   auto& head = draft.write.document.head;
@@ -129,6 +130,11 @@ core::Task<base::Result<IngestReceipt>> IngestService::run(const core::RequestCo
   TESSERA_CO_CHECK(co_await parse_and_chunk(context, request, draft));
   TESSERA_CO_CHECK(co_await embed(context, *draft.embedder, draft.write));
 
+  // Only now: a document that fails leaves no empty collection behind.
+  if (draft.new_collection) {
+    core::CollectionName missing = draft.write.collection;
+    TESSERA_CO_CHECK(co_await parts_.store.create_collection(std::move(missing), draft.settings));
+  }
   IngestReceipt receipt;
   receipt.document_id = head.document_id;
   TESSERA_CO_TRY(const auto stored, co_await put(context, std::move(draft.write), std::nullopt));
@@ -164,6 +170,7 @@ core::Task<base::Result<std::optional<IngestReceipt>>> IngestService::if_unchang
   IngestReceipt receipt;
   receipt.document_id = stored->document_id;
   receipt.outcome = core::PutOutcome::unchanged;
+  if (parts_.unchanged != nullptr) parts_.unchanged->increment();
   receipt.chunks = stored->chunks;
   receipt.version = stored->version;
   co_return Answer(std::move(receipt));

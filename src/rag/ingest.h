@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "core/documents.h"
 #include "core/parser.h"
+#include "observe/cells.h"
 #include "rag/embedder_table.h"
 #include "rag/index_feed.h"
 
@@ -51,11 +52,12 @@ struct IngestReceipt {
 struct IngestOptions {
   size_t document_bytes_max = 64ULL << 20U;
   size_t chunks_max = 200'000;
-  size_t embed_batch = 32;                      ///< chunks a call of the embedder
-  size_t interactive_max = 16;                  ///< documents at work at once
-  size_t interactive_waiting_max = 256;         ///< further ones that may wait; then exhausted (429)
-  size_t background_max = 16;                   ///< of the background kind; its callers always wait
-  boost::asio::any_io_executor embed_executor;  ///< where embedding runs; empty: the caller's
+  size_t embed_batch = 32;                       ///< chunks a call of the embedder
+  size_t interactive_max = 16;                   ///< documents at work at once
+  size_t interactive_waiting_max = 256;          ///< further ones that may wait; then exhausted (429)
+  size_t background_max = 16;                    ///< of the background kind; its callers always wait
+  core::CollectionSettings collection_defaults;  ///< of a collection that a document's arrival makes
+  boost::asio::any_io_executor embed_executor;   ///< where embedding runs; empty: the caller's
 };
 
 /// What ingest is made of; all outlive it. `pool` is for parsing and chunking and is not the one searches use.
@@ -66,13 +68,15 @@ struct IngestParts {
   IndexFeed& feed;
   async::BlockingPool& pool;
   const base::IdSource& ids;
+  observe::Counter* unchanged = nullptr;  ///< counts documents whose content was known, if given
 };
 
 /// Takes documents in: parse and chunk (blocking pool) -> embed (batches) -> store in one transaction -> wait until
 /// searches see it. Thread-safe. A document is wholly there or wholly absent; the same content again (bytes, title,
 /// metadata, collection settings, embedding model) is skipped before it is parsed. Errors: the parser's, embedder's and
 /// store's; too_large DOCUMENT_TOO_LARGE, TOO_MANY_CHUNKS; invalid INVALID_DOCUMENT_ID, INVALID_COLLECTION,
-/// TOO_MANY_METADATA_FIELDS, EMPTY_DOCUMENT; conflict DOCUMENT_IN_OTHER_COLLECTION; exhausted TOO_MANY_WAITING.
+/// TOO_MANY_METADATA_FIELDS, EMPTY_DOCUMENT; conflict DOCUMENT_IN_OTHER_COLLECTION, COLLECTION_EXISTS (made with
+/// other settings meanwhile); exhausted TOO_MANY_WAITING. A missing collection is made right before its first document.
 class IngestService {
  public:
   explicit IngestService(IngestParts parts, IngestOptions options = {});
@@ -90,6 +94,8 @@ class IngestService {
   [[nodiscard]] std::string hash(const IngestRequest& request, const core::CollectionSettings& settings) const;
   /// The settings part of `hash`.
   [[nodiscard]] std::string fingerprint(const core::CollectionSettings& settings) const;
+  /// What a collection that does not exist yet will get.
+  [[nodiscard]] const core::CollectionSettings& collection_defaults() const { return options_.collection_defaults; }
   /// Embeds a stored document's chunks anew when its embedding model or settings changed; false when it was current.
   core::Task<base::Result<bool>> refresh(const core::RequestContext& context, core::DocumentHead head);
 

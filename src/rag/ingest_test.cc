@@ -51,6 +51,38 @@ TEST(Ingest, SkipsTheSameContentBeforeParsing) {
   EXPECT_EQ(changed->version, 2);
 }
 
+TEST(Ingest, AMissingCollectionIsMadeWithTheConfiguredDefaultsByADocumentThatSucceeds) {
+  testing::RagWorld world;
+  IngestOptions options;
+  options.collection_defaults.chunk_size = 64;
+  options.collection_defaults.chunk_overlap = 5;
+  observe::Counter unchanged;
+  IngestParts parts = world.ingest_parts();
+  parts.unchanged = &unchanged;
+  IngestService ingest(parts, options);
+  IngestRequest empty;
+  empty.document_id = "empty";
+  EXPECT_FALSE(sync_wait(ingest.ingest(world.context, empty)));
+  core::CollectionName name{world.context.tenant, "default"};
+  EXPECT_FALSE(sync_wait(world.stores.documents().find_collection(name)));
+
+  IngestRequest request;
+  request.document_id = "long";
+  for (int i = 0; i < 200; ++i) request.bytes += "The heron number " + std::to_string(i) + " stands in the reeds. ";
+  const auto receipt = sync_wait(ingest.ingest(world.context, request));
+  ASSERT_TRUE(receipt) << receipt.error().name;
+  EXPECT_GT(receipt->chunks, 10);
+  const auto made = sync_wait(world.stores.documents().find_collection(name));
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->settings, options.collection_defaults);
+
+  // Its hash rests on those settings, so the same again is known.
+  const auto again = sync_wait(ingest.ingest(world.context, request));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->status(), "unchanged");
+  EXPECT_EQ(unchanged.value(), 1U);
+}
+
 TEST(Ingest, IdsAreStableForFilesAndNewForTexts) {
   testing::RagWorld world;
   IngestRequest file;

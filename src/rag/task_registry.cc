@@ -99,6 +99,11 @@ TaskRegistry::TaskRegistry(core::TaskStore& store, const base::Clock& clock, con
 
 TaskRegistry::~TaskRegistry() = default;
 
+size_t TaskRegistry::running() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->running;
+}
+
 core::Task<base::Result<std::shared_ptr<TaskRegistry::Handle>>> TaskRegistry::begin(core::Tenant tenant,
                                                                                     core::TaskRecord record) {
   const auto entry = std::make_shared<Handle::Entry>();

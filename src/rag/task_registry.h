@@ -55,6 +55,8 @@ class TaskRegistry {
   core::Task<base::Result<core::Page<core::TaskRecord>>> list(core::Tenant tenant, core::PageRequest page);
   /// Asks a running task to stop; its state becomes "cancelled" when it has. Finished tasks are left as they are.
   core::Task<base::Result<TaskSnapshot>> cancel(core::Tenant tenant, std::string task_id);
+  /// Tasks at work now, watching ones included.
+  [[nodiscard]] size_t running() const;
   /// For start-up: what ran when the process ended. Running ones are marked "interrupted"; watching ones are returned
   /// to be started again under their id.
   core::Task<base::Result<std::vector<std::pair<core::Tenant, core::TaskRecord>>>> recover();

@@ -38,6 +38,9 @@ struct ConnectionTable {
   std::atomic<size_t> open{0};
   std::atomic<size_t> in_flight{0};
   std::atomic<uint64_t> requests{0};
+  std::atomic<uint64_t> accepted{0};
+  std::atomic<uint64_t> evicted{0};
+  std::atomic<uint64_t> body_bytes_out{0};
 };
 
 /// The bytes received and not yet used: one contiguous block that grows up to a bound.
@@ -110,6 +113,7 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   void watch();
   void on_readable(boost::system::error_code error);
   void lost(std::string_view detail);
+  void count_body(size_t bytes) { table_.body_bytes_out.fetch_add(bytes, std::memory_order_relaxed); }
   base::Result<void> broken() const;
   [[nodiscard]] bool closes() const { return !request_.keep_alive || server_.stopping.load(std::memory_order_relaxed); }
   base::Result<bool> write_some(Buffers& buffers);

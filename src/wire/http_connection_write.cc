@@ -75,13 +75,14 @@ async::Task<Result<void>> HttpConnection::send(Response response) {
     co_return base::fail(Code::internal, "INTERNAL", "an internal error occurred", "answered twice");
   stage_ = Stage::done;
   const bool silent = bodiless(response.status);
+  const bool with_body = !silent && request_.method != Method::head;
   output_.clear();
   append_response_head(output_, response.status, response.content_type, response.headers,
                        {.length = silent ? std::nullopt : std::optional<uint64_t>(response.body.size()),
                         .close = closes(),
                         .keep_alive_word = request_.version_minor == 0 && !closes()});
   Buffers buffers;
-  if (!silent && request_.method != Method::head) {
+  if (with_body) {
     if (response.body.size() <= kInlineBodyMax) {
       output_ += response.body;
     } else {
@@ -90,8 +91,9 @@ async::Task<Result<void>> HttpConnection::send(Response response) {
   }
   buffers[0] = asio::buffer(output_);
   TESSERA_CO_TRY(const bool all, write_some(buffers));
-  if (all) co_return Result<void>{};
-  co_return co_await write_rest(buffers);
+  if (!all) TESSERA_CO_CHECK(co_await write_rest(buffers));
+  if (with_body) count_body(response.body.size());
+  co_return Result<void>{};
 }
 
 async::Task<Result<void>> HttpConnection::begin_stream(StreamHead head) {
@@ -114,7 +116,9 @@ async::Task<Result<void>> HttpConnection::write(std::string bytes) {
   if (bytes.empty() || request_.method == Method::head) co_return Result<void>{};
   if (!chunked_out_) {
     if (request_.version_minor == 1) co_return Result<void>{};  // a status without a body
-    co_return co_await write_all(Buffers{asio::buffer(bytes)});
+    TESSERA_CO_CHECK(co_await write_all(Buffers{asio::buffer(bytes)}));
+    count_body(bytes.size());
+    co_return Result<void>{};
   }
   char size[20];
   auto* end = std::to_chars(size, size + 16, bytes.size(), 16).ptr;
@@ -124,10 +128,13 @@ async::Task<Result<void>> HttpConnection::write(std::string bytes) {
     output_.assign(size, end);
     output_ += bytes;
     output_ += "\r\n";
-    co_return co_await write_all(Buffers{asio::buffer(output_)});
+    TESSERA_CO_CHECK(co_await write_all(Buffers{asio::buffer(output_)}));
+  } else {
+    TESSERA_CO_CHECK(co_await write_all(
+        Buffers{asio::buffer(size, static_cast<size_t>(end - size)), asio::buffer(bytes), asio::buffer("\r\n", 2)}));
   }
-  co_return co_await write_all(
-      Buffers{asio::buffer(size, static_cast<size_t>(end - size)), asio::buffer(bytes), asio::buffer("\r\n", 2)});
+  count_body(bytes.size());
+  co_return Result<void>{};
 }
 
 async::Task<Result<void>> HttpConnection::finish() {
@@ -149,6 +156,7 @@ async::Task<bool> HttpConnection::refuse(Refusal refusal) {
                        {.length = answer.body.size(), .close = true});
   if (request_.method != Method::head) output_ += answer.body;
   const auto sent = co_await write_all(Buffers{asio::buffer(output_)});
+  if (sent && request_.method != Method::head) count_body(answer.body.size());
   if (sent) co_await linger();
   co_return false;
 }

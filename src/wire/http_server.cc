@@ -76,7 +76,10 @@ struct ListeningShard {
       if (connection->idle() && (oldest == nullptr || connection->idle_since() < oldest->idle_since()))
         oldest = connection;
     }
-    if (oldest != nullptr) oldest->close_socket();
+    if (oldest != nullptr) {
+      oldest->close_socket();
+      table.evicted.fetch_add(1, std::memory_order_relaxed);
+    }
     return false;
   }
 
@@ -92,6 +95,7 @@ struct ListeningShard {
       if (make_room()) {
         Socket socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
         if (!error) {
+          table.accepted.fetch_add(1, std::memory_order_relaxed);
           auto connection = std::make_shared<HttpConnection>(std::move(socket), server, table);
           // The coroutine takes its own share first thing it does, but it does that later.
           scope.spawn_on(executor, [connection]() { return connection->run(); });
@@ -220,6 +224,9 @@ HttpServerStats HttpServer::stats() const {
     stats.connections += part->table.open.load(std::memory_order_relaxed);
     stats.requests_in_flight += part->table.in_flight.load(std::memory_order_relaxed);
     stats.requests_total += part->table.requests.load(std::memory_order_relaxed);
+    stats.accepted_total += part->table.accepted.load(std::memory_order_relaxed);
+    stats.evicted_total += part->table.evicted.load(std::memory_order_relaxed);
+    stats.body_bytes_total += part->table.body_bytes_out.load(std::memory_order_relaxed);
   }
   stats.body_bytes_in_flight = impl_->context.body_bytes.load(std::memory_order_relaxed);
   return stats;

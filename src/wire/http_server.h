@@ -61,6 +61,9 @@ struct HttpServerStats {
   size_t connections = 0;
   size_t requests_in_flight = 0;
   uint64_t requests_total = 0;
+  uint64_t accepted_total = 0;    ///< connections
+  uint64_t evicted_total = 0;     ///< idle connections closed to make room
+  uint64_t body_bytes_total = 0;  ///< of answers, sent
   uint64_t body_bytes_in_flight = 0;
 };
 

@@ -249,8 +249,12 @@ TEST_F(OpenAi, ErrorsSayWhatToDo) {
 TEST_F(OpenAi, TriesAgainAndSucceeds) {
   Scripted slow = reply("{}", 429);
   slow.headers = {{"Retry-After", "0.01"}};
+  int retries = 0;
+  ProviderOptions counted = server.options();
+  counted.on_retry = [&retries] { ++retries; };
   server.restart({slow, reply("", 500), reply(kWhole)});
-  EXPECT_TRUE(run(nullptr));
+  EXPECT_TRUE(run(nullptr, counted));
+  EXPECT_EQ(retries, 2);
   EXPECT_EQ(server.received().size(), 3u);
   EXPECT_EQ(server.received()[0].body, server.received()[2].body);
 

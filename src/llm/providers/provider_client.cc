@@ -257,6 +257,7 @@ Task<base::Result<ProviderClient::Stream>> ProviderClient::open(const core::Requ
     const auto pause = pause_before_retry(context, stream.error(), attempt);
     if (!pause) co_return stream;
     TESSERA_CO_CHECK(co_await async::sleep_for(*pause, context.cancel));
+    if (options_.on_retry) options_.on_retry();
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,7 @@ struct ProviderOptions {
   size_t concurrent_max = 64;
   size_t waiting_max = 256;
   wire::AddressPolicy addresses = wire::AddressPolicy::any;
+  std::function<void()> on_retry;  ///< called before each further try, on the caller's thread; may be empty
 };
 
 /// What a provider's error response means to us. `message` is the provider's own where it speaks of the request, ours
