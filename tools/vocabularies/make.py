@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Writes models/cl100k.bpe and models/o200k.bpe; docs/formats/bpe-vocabulary.md describes the file."""
+import pathlib
+import struct
+
+import tiktoken
+import xxhash
+
+import ranks
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+VERSION, HEADER_SIZE, STRIDE, OFFSET_BITS = 1, 128, 16, 22
+MASK = (1 << 64) - 1
+K1, K2, K3 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F
+PATTERNS = {"cl100k": 1, "o200k": 2}
+# Bits of a class; a new line is white space too.
+CLASSES = [(r"\s", 1), (r"[\r\n]", 2), (r"\p{N}", 4), (r"[\p{Lu}\p{Lt}]", 8), (r"\p{Ll}", 16), (r"[\p{Lm}\p{Lo}]", 32),
+           (r"\p{M}", 64)]
+
+
+def mix(a, b):
+    product = a * b
+    return (product & MASK) ^ (product >> 64)
+
+
+def token_hash(token):
+    size, state, at = len(token), K3, 0
+    while size - at > 16:
+        state = mix(int.from_bytes(token[at:at + 8], "little") ^ K1, int.from_bytes(token[at + 8:at + 16], "little") ^ state)
+        at += 16
+    if size >= 9:
+        a, b = int.from_bytes(token[max(at, 0):][:8], "little"), int.from_bytes(token[-8:], "little")
+        if at:  # the last 16 bytes, which may overlap those before
+            a = int.from_bytes(token[size - 16:size - 8], "little")
+    elif size >= 4:
+        a, b = int.from_bytes(token[:4], "little"), int.from_bytes(token[-4:], "little")
+    else:
+        a, b = token[0] << 16 | token[size // 2] << 8 | token[-1], 0
+    return mix(a ^ K1, b ^ state ^ (size * K2 & MASK))
+
+
+def code_point_classes():
+    """Flags of every code point, as the reference's regular expressions see them: text outside of matches has no tokens."""
+    flags = bytearray(0x110000)
+    single = {bytes([i]): i for i in range(256)}
+    everything = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
+    for pattern, flag in CLASSES:
+        encoding = tiktoken.Encoding(name="class", pat_str=pattern, mergeable_ranks=single, special_tokens={})
+        for c in bytes(encoding.encode_ordinary(everything)).decode():
+            flags[ord(c)] |= flag
+    pages, numbers, contents = bytearray(), {}, bytearray()
+    for start in range(0, 0x110000, 256):
+        page = bytes(flags[start:start + 256])
+        if page not in numbers:
+            numbers[page] = len(numbers)
+            contents += page
+        pages.append(numbers[page])
+    return bytes(pages), bytes(contents)
+
+
+def tables(tokens):
+    """Records in order of id, the offset of each 16th, and the hash table."""
+    records, index, offsets = bytearray(4), [], []
+    for number, token in enumerate(tokens):
+        if number % STRIDE == 0:
+            index.append(len(records))
+        offsets.append(len(records))
+        records += struct.pack("<I", number | len(token) << 24) + token
+    assert len(records) < 1 << OFFSET_BITS
+    size = 2 * len(tokens)
+    slots = [0] * size
+    for offset, token in zip(offsets, tokens):
+        value = token_hash(token)
+        at = (value >> 32) * size >> 32
+        while at < len(slots) and slots[at]:
+            at += 1
+        if at == len(slots):
+            slots.append(0)
+        slots[at] = (value & 0x3FF) << OFFSET_BITS | offset
+    slots.append(0)
+    return bytes(records), struct.pack(f"<{len(index)}I", *index), struct.pack(f"<{len(slots)}I", *slots), size
+
+
+def write(name, order, classes, path):
+    records, index, slots, size = tables(order)
+    body, places = bytearray(), []
+    for section in (records, index, slots, *classes):
+        places += [HEADER_SIZE + len(body), len(section)]
+        body += section + bytes(-len(section) % 64)
+    header = struct.pack("<8s6IQQ10I", b"TSRABPEV", VERSION, PATTERNS[name], len(order), max(map(len, order)), size, 0,
+                         HEADER_SIZE + len(body), xxhash.xxh3_64_intdigest(bytes(body)), *places)
+    header += name.encode().ljust(16, b"\0")
+    path.write_bytes(header.ljust(HEADER_SIZE, b"\0") + body)
+    print(f"{path.name}: {HEADER_SIZE + len(body):,} bytes, {len(order):,} tokens")
+
+
+def main():
+    package = ranks.npm_package()
+    classes = code_point_classes()
+    for name in ranks.NAMES:
+        _, by_token = ranks.reference(name, package)
+        order = sorted(by_token, key=by_token.get)
+        assert [by_token[token] for token in order] == list(range(len(order)))
+        write(name, order, classes, ROOT / "models" / f"{name}.bpe")
+
+
+if __name__ == "__main__":
+    main()
