@@ -107,6 +107,7 @@ rag::RetrieverOptions retriever_options(const Settings& settings) {
   options.top_k_max = static_cast<size_t>(settings.search.top_k_max);
   options.query_bytes_max = static_cast<size_t>(settings.search.query_bytes_max);
   options.candidates_min = static_cast<size_t>(settings.search.candidates);
+  options.fusion.dense_weight = settings.search.dense_weight;
   return options;
 }
 

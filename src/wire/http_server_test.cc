@@ -429,7 +429,10 @@ TEST(HttpServer, ClosesIdleConnectionsToMakeRoom) {
     clients.back()->send(kGet);
     ASSERT_THAT(clients.back()->read_response(), StartsWith("HTTP/1.1 200")) << i;
   }
-  EXPECT_LE(server.server->stats().connections, 5U);
+  const HttpServerStats stats = server.server->stats();
+  EXPECT_LE(stats.connections, 5U);
+  EXPECT_EQ(stats.accepted_total, 20U);
+  EXPECT_GE(stats.evicted_total, 15U);
 }
 
 TEST(HttpServer, ServesManyClientsOnTwoShards) {
