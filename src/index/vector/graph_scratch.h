@@ -1,0 +1,142 @@
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "index/vector/graph_index.h"
+
+namespace tessera::index {
+
+struct GraphIndex::Scored {
+  float score = 0;
+  Row row = 0;
+};
+
+/// The candidates of a walk, best first, each looked into once. Sorted storage: with some hundred entries a move of a
+/// few lines is cheaper than two heaps.
+class CandidatePool {
+ public:
+  void reset(size_t capacity) {
+    if (entries_.size() < capacity + 1) entries_.resize(capacity + 1);
+    capacity_ = capacity;
+    size_ = 0;
+    next_ = 0;
+  }
+  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] Row row(size_t i) const { return entries_[i].row & ~kSeen; }
+  [[nodiscard]] float score(size_t i) const { return entries_[i].score; }
+
+  /// False: it is not among the best.
+  bool offer(float score, Row row) {
+    if (size_ == capacity_ && !(score > entries_[size_ - 1].score)) return false;
+    size_t low = 0;
+    for (size_t left = size_; left > 0;) {
+      const size_t half = left / 2;
+      const bool after = entries_[low + half].score >= score;
+      low = after ? low + half + 1 : low;
+      left = after ? left - half - 1 : half;
+    }
+    std::memmove(&entries_[low + 1], &entries_[low], (size_ - low) * sizeof(Entry));
+    entries_[low] = {score, row};
+    size_ = std::min(size_ + 1, capacity_);
+    next_ = std::min(next_, low);
+    return true;
+  }
+
+  /// The best row not looked into yet; false: there is none.
+  bool take(Row& row) {
+    while (next_ < size_ && (entries_[next_].row & kSeen) != 0) ++next_;
+    if (next_ == size_) return false;
+    row = entries_[next_].row;
+    entries_[next_++].row |= kSeen;
+    return true;
+  }
+
+ private:
+  static constexpr Row kSeen = 0x80000000;
+  struct Entry {
+    float score = 0;
+    Row row = 0;
+  };
+  std::vector<Entry> entries_;
+  size_t capacity_ = 0;
+  size_t size_ = 0;
+  size_t next_ = 0;
+};
+
+/// What a walk needs besides the graph; kept between walks. Belongs to one thread while leased.
+struct GraphIndex::Scratch {
+  struct List {
+    Row row = 0;
+    size_t level = 0;
+    std::vector<Row> to;
+  };
+  std::vector<uint64_t> visited;  // all zero between walks
+  std::vector<Row> touched;
+  CandidatePool pool;
+  std::vector<float> unit;     // the query, length 1, padded
+  std::vector<int8_t> values;  // the query in bytes
+  std::vector<int8_t> other;   // a row in bytes, while links are chosen
+  ByteQuery query;
+  float query_scale = 0;
+  std::vector<Scored> candidates;
+  std::vector<Scored> around;
+  std::vector<Row> chosen;
+  std::vector<Row> batch;
+  std::vector<int32_t> dots;
+  std::vector<List> lists;
+  GraphWork work;
+
+  void start(size_t rows, size_t stride) {
+    if (visited.size() < (rows + 63) / 64) visited.resize((rows + 63) / 64 + rows / 512, 0);
+    if (values.size() != stride) {
+      unit.assign(stride, 0);
+      values.assign(stride, 0);
+      other.assign(stride, 0);
+    }
+    batch.resize(2 * kLinksMax);
+    dots.resize(2 * kLinksMax);
+    lists.clear();
+    work = {};
+  }
+  bool visit(Row row) {
+    uint64_t& word = visited[row / 64];
+    const uint64_t mask = uint64_t{1} << (row % 64);
+    if ((word & mask) != 0) return false;
+    word |= mask;
+    touched.push_back(row);
+    return true;
+  }
+  void leave() {
+    for (const Row row : touched) visited[row / 64] = 0;
+    touched.clear();
+  }
+};
+
+/// A scratch for as long as a call lasts.
+class GraphIndex::Lease {
+ public:
+  explicit Lease(const GraphIndex& index) : index_(index) {
+    const std::lock_guard lock(index_.scratch_mutex_);
+    if (index_.scratches_.empty()) {
+      scratch_ = std::make_unique<Scratch>();
+    } else {
+      scratch_ = std::move(index_.scratches_.back());
+      index_.scratches_.pop_back();
+    }
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  ~Lease() {
+    const std::lock_guard lock(index_.scratch_mutex_);
+    index_.scratches_.push_back(std::move(scratch_));
+  }
+  Scratch& operator*() const { return *scratch_; }
+
+ private:
+  const GraphIndex& index_;
+  std::unique_ptr<Scratch> scratch_;
+};
+
+}  // namespace tessera::index
