@@ -146,7 +146,7 @@ test("a database from a newer version is left alone", async () => {
   version.writeUInt32BE(version.readUInt32BE() + 1000);
   writeSync(file, version, 0, 4, 60);
   closeSync(file);
-  const run = spawnSync(binary, ["serve", "--port", "0", "--data", directory], { encoding: "utf8", timeout: 20000 });
+  const run = spawnSync(binary, ["serve", "--port", "0", "--data", directory], { encoding: "utf8", timeout: 20000, env: { PATH: process.env.PATH } });
   assert.notEqual(run.status, 0);
   assert.match(run.stderr, /newer/i);
   rmSync(directory, { recursive: true });

@@ -169,6 +169,13 @@ TEST_F(Extractive, DefinesWhatIsAskedFor) {
   EXPECT_THAT(ask("What is Tessera?"), HasSubstr("Tessera is a server for documents. [2]"));
 }
 
+TEST_F(Extractive, AnEchoOfTheQuestionIsNoAnswer) {
+  request.sources = {
+      passage("Ask it from Python:\n\n```python\nprint(ask(\"Who repairs the espresso machine?\"))\n```\n"),
+      passage("The espresso machine is repaired by Lindqvist.")};
+  EXPECT_EQ(ask("Who repairs the espresso machine?"), "The espresso machine is repaired by Lindqvist. [2]");
+}
+
 TEST_F(Extractive, SaysPlainlyWhenNothingIsThere) {
   for (const char* question : {"What is the capital of France?", "How do I cook pasta with tomatoes?", "hello", "",
                                "???", "the of and", "Who won the chess championship of 1972?"}) {

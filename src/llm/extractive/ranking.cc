@@ -10,6 +10,7 @@ namespace {
 
 // How much a question term counts when not the unit itself but something around it speaks of it.
 constexpr double kByHeading = 0.5;
+constexpr double kEchoPenalty = 1.0;       // as much as a whole answer is worth
 constexpr double kByHeadingOfSteps = 0.9;  // a command says little of itself; its heading asks the question
 constexpr double kByPrevious = 0.4;
 constexpr double kByPreviousOfPronoun = 0.7;
@@ -186,6 +187,13 @@ double neighbours_kept(const Question& question, const Unit& unit, Likeness& lik
   return static_cast<double>(kept) / static_cast<double>(question.neighbours.size());
 }
 
+// Whether the words hold the whole question, word for word: a text that asks it (an FAQ's heading, an example) does not
+// answer it.
+bool echoes(const std::vector<Term>& asked, const std::vector<Term>& words) {
+  constexpr size_t kWordsMin = 3;  // shorter ones are names and phrases that an answer may well hold
+  return asked.size() >= kWordsMin && !std::ranges::search(words, asked, {}, &Term::text, &Term::text).empty();
+}
+
 // What makes a unit a poor quotation whatever it speaks of.
 double form_penalty(const Question& question, const Unit& unit, std::string_view text) {
   double penalty = 0;
@@ -214,6 +222,7 @@ std::vector<Unit> units_of(std::span<const core::Passage> sources) {
 
 Ranking rank_units(const Evidence& evidence, std::span<const core::Passage> sources) {
   const Question& question = evidence.question;
+  const std::vector<Term> asked = terms_of(question.text);
   Likeness likeness(question);
   const std::vector<std::vector<double>> own = own_coverage(evidence, likeness);
   Ranking ranking;
@@ -245,6 +254,7 @@ Ranking rank_units(const Evidence& evidence, std::span<const core::Passage> sour
                   kNeighboursWeight * neighbours_kept(question, unit, likeness) +
                   kKindWeight * kind_sign(question, unit) + kRankWeight * rank -
                   form_penalty(question, unit, sources[unit.source].text);
+    if (echoes(asked, unit.terms) || echoes(asked, unit.tail_terms)) score.score -= kEchoPenalty;
     score.covered = own[i];
     ranking.best_first.push_back(std::move(score));
   }
