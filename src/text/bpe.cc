@@ -1,7 +1,9 @@
 #include "text/bpe.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -21,6 +23,7 @@ using base::fail;
 
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderSize = 128;
+constexpr size_t kPadding = 16;  // after the last record
 constexpr size_t kCodePages = 0x110000 / 256;
 
 enum Section { kRecords, kIndex, kSlots, kPages, kClasses, kSections };
@@ -83,7 +86,9 @@ base::Result<> check_header(std::string_view file, const Header& header) {
       sections[kPages].size != kCodePages || sections[kClasses].size % 256 != 0 || header.name[15] != 0) {
     return damaged("sizes");
   }
-  if (base::hash64(file.substr(kHeaderSize)) != header.checksum) return damaged("checksum");
+  std::string unsealed(file.substr(0, kHeaderSize));
+  std::memset(unsealed.data() + offsetof(Header, checksum), 0, sizeof header.checksum);
+  if (base::hash64(file.substr(kHeaderSize), base::hash64(unsealed)) != header.checksum) return damaged("checksum");
   return {};
 }
 
@@ -93,10 +98,10 @@ base::Result<> check_tables(const BpeTables& tables, const Header& header) {
   std::vector<bool> starts(size);
   size_t at = 4;
   for (uint32_t id = 0; id < tables.token_count; ++id) {
-    if (at + 4 > size) return damaged("records");
+    if (at + 4 + kPadding > size) return damaged("records");
     const auto head = BpeTables::load<uint32_t>(tables.records + at);
     const uint32_t length = head >> 24;
-    if ((head & 0xFFFFFF) != id || length == 0 || length > tables.token_max || length > size - at - 4) {
+    if ((head & 0xFFFFFF) != id || length == 0 || length > tables.token_max || length > size - kPadding - at - 4) {
       return damaged("records");
     }
     if (id % BpeTables::kStride == 0 && tables.index[id / BpeTables::kStride] != at) return damaged("index");
@@ -115,7 +120,7 @@ base::Result<> check_tables(const BpeTables& tables, const Header& header) {
   }
   for (uint32_t byte = 0; byte < 256; ++byte) {
     const char one = static_cast<char>(byte);
-    if (tables.find(&one, 1) == BpeTables::kNone) return damaged("a byte is not a token");
+    if (tables.find(&one, 1, &one + 1) == BpeTables::kNone) return damaged("a byte is not a token");
   }
   return {};
 }
@@ -136,31 +141,88 @@ std::string replace_invalid(std::string_view text) {
   return out;
 }
 
+/// Pieces seen before in the same text, direct-mapped: words repeat, and one look here costs less than the two or three
+/// cache misses of the vocabulary's tables, far less than merging. Lives as long as a call, grows with the text.
+class PieceCache {
+ public:
+  static constexpr size_t kPieceMax = 15;  ///< bytes; the size takes the 16th
+  static constexpr size_t kIdsMax = 3;
+
+  struct Entry {
+    uint64_t low = 0;
+    uint64_t high = 0;  ///< size in the top byte: 0 where nothing is
+    uint32_t count = 0;
+    uint32_t ids[kIdsMax] = {};
+  };
+
+  explicit PieceCache(size_t text_size)
+      : shift_(64 - static_cast<int>(std::bit_width(std::clamp<size_t>(text_size / 16, 16, 4096) - 1))),
+        entries_(std::make_unique<Entry[]>(size_t{1} << (64 - shift_))) {}
+
+  Entry& at(uint64_t hash) { return entries_[hash >> shift_]; }
+
+ private:
+  int shift_;
+  std::unique_ptr<Entry[]> entries_;
+};
+
 struct CountSink {
   size_t count = 0;
   void add(uint32_t /*id*/) { ++count; }
-  void merge(BpeMerger& merger, std::string_view piece) { count += merger.merge(piece, nullptr); }
+  void add(const PieceCache::Entry& entry) { count += entry.count; }
+  size_t merge(BpeMerger& merger, std::string_view piece) {
+    const size_t tokens = merger.merge(piece, nullptr);
+    count += tokens;
+    return tokens;
+  }
+  /// Whether the last `tokens` tokens fit into a cache entry.
+  static bool keep(PieceCache::Entry& /*entry*/, size_t /*tokens*/) { return true; }
 };
 
 struct IdSink {
   std::vector<uint32_t>& ids;
   void add(uint32_t id) { ids.push_back(id); }
-  void merge(BpeMerger& merger, std::string_view piece) { merger.merge(piece, &ids); }
+  void add(const PieceCache::Entry& entry) {
+    ids.push_back(entry.ids[0]);
+    for (uint32_t i = 1; i < entry.count; ++i) ids.push_back(entry.ids[i]);
+  }
+  size_t merge(BpeMerger& merger, std::string_view piece) { return merger.merge(piece, &ids); }
+  bool keep(PieceCache::Entry& entry, size_t tokens) const {
+    if (tokens > PieceCache::kIdsMax) return false;
+    std::copy(ids.end() - static_cast<std::ptrdiff_t>(tokens), ids.end(), entry.ids);
+    return true;
+  }
 };
 
 template <BpePattern pattern, class Sink>
 void tokenize_valid(const BpeTables& tables, std::string_view text, Sink& sink) {
+  const char* limit = text.data() + text.size();
   const BpeSplitter<pattern> splitter(tables, text);
-  BpeMerger merger(tables);
-  for (size_t pos = 0; pos < text.size();) {
-    const size_t end = splitter.end_of_piece(pos);
-    const uint32_t id = tables.find(text.data() + pos, end - pos);
-    if (id != BpeTables::kNone) {
-      sink.add(id);
-    } else {
-      sink.merge(merger, text.substr(pos, end - pos));
+  BpeMerger merger(tables, text);
+  PieceCache cache(text.size());
+  for (size_t pos = 0, end; pos < text.size(); pos = end) {
+    end = splitter.end_of_piece(pos);
+    const char* piece = text.data() + pos;
+    const size_t size = end - pos;
+    if (size > PieceCache::kPieceMax) {
+      const uint32_t id = tables.find(piece, size, limit);
+      id != BpeTables::kNone ? sink.add(id) : void(sink.merge(merger, {piece, size}));
+      continue;
     }
-    pos = end;
+    const BpeTables::Key key = BpeTables::key(piece, size, limit);
+    const uint64_t hash = BpeTables::hash(key, size), high = key.high | uint64_t{size} << 56;
+    PieceCache::Entry& entry = cache.at(hash);
+    if (entry.low == key.low && entry.high == high) {
+      sink.add(entry);
+      continue;
+    }
+    const uint32_t id = tables.find(key, size, hash);
+    size_t count = 1;
+    id != BpeTables::kNone ? sink.add(id) : void(count = sink.merge(merger, {piece, size}));
+    if (!sink.keep(entry, count)) continue;
+    entry.low = key.low;
+    entry.high = high;
+    entry.count = static_cast<uint32_t>(count);
   }
 }
 

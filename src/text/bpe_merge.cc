@@ -1,6 +1,7 @@
 #include "text/bpe_merge.h"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 
 namespace tessera::text {
@@ -23,11 +24,25 @@ int32_t least(const int32_t* keys, size_t count) {
 
 }  // namespace
 
+inline uint32_t BpeMerger::find(const char* bytes, size_t size) {
+  if (size > 15) return tables_.find(bytes, size, limit_);
+  const BpeTables::Key key = BpeTables::key(bytes, size, limit_);
+  const uint64_t hash = BpeTables::hash(key, size), high = key.high | uint64_t{size} << 56;
+  Known& known = known_[hash >> known_shift_];
+  if (known.low != key.low || known.high != high) known = {key.low, high, tables_.find(key, size, hash)};
+  return known.id;
+}
+
 size_t BpeMerger::merge(std::string_view piece, std::vector<uint32_t>* ids) {
+  if (known_.empty()) {
+    const size_t entries = std::bit_ceil(std::clamp<size_t>(text_size_ / 16, 64, 4096));
+    known_.resize(entries);
+    known_shift_ = 64 - std::countr_zero(entries);
+  }
   return piece.size() <= kShort ? merge_short(piece, ids) : merge_long(piece, ids);
 }
 
-size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids) const {
+size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids) {
   // Key of a position: id of its pair above, the position below, so that the least key is the leftmost of the least id.
   int32_t keys[kShort];
   uint32_t tokens[kShort];
@@ -35,7 +50,7 @@ size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids
   const size_t size = piece.size();
   const char* bytes = piece.data();
   const auto key = [&](size_t from, size_t to) {
-    const uint32_t id = tables_.find(bytes + from, to - from);
+    const uint32_t id = find(bytes + from, to - from);
     return id == BpeTables::kNone ? kNoKey : static_cast<int32_t>(id << kPositionBits | from);
   };
   for (size_t i = 0; i < size; ++i) {
@@ -59,7 +74,7 @@ size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids
   }
   if (ids != nullptr) {
     for (size_t i = 0; i < size; i = next[i]) {
-      ids->push_back(tokens[i] != BpeTables::kNone ? tokens[i] : tables_.find(bytes + i, 1));
+      ids->push_back(tokens[i] != BpeTables::kNone ? tokens[i] : find(bytes + i, 1));
     }
   }
   return count;
@@ -69,7 +84,7 @@ void BpeMerger::push(std::string_view piece, uint32_t at) {
   Node& node = nodes_[at];
   node.rank = BpeTables::kNone;
   if (node.next >= piece.size()) return;
-  node.rank = tables_.find(piece.data() + at, nodes_[node.next].next - at);
+  node.rank = find(piece.data() + at, nodes_[node.next].next - at);
   if (node.rank == BpeTables::kNone) return;
   heap_.push_back(uint64_t{node.rank} << 32 | at);
 }
@@ -105,7 +120,7 @@ size_t BpeMerger::merge_long(std::string_view piece, std::vector<uint32_t>* ids)
   }
   if (ids != nullptr) {
     for (uint32_t i = 0; i < size; i = nodes_[i].next) {
-      ids->push_back(nodes_[i].token != BpeTables::kNone ? nodes_[i].token : tables_.find(piece.data() + i, 1));
+      ids->push_back(nodes_[i].token != BpeTables::kNone ? nodes_[i].token : find(piece.data() + i, 1));
     }
   }
   return count;

@@ -15,7 +15,9 @@ namespace tessera::text {
 /// one for each call that tokenises.
 class BpeMerger {
  public:
-  explicit BpeMerger(const BpeTables& tables) : tables_(tables) {}
+  /// `text` is that of which the pieces are parts: nothing outside is read, and the workspace is in proportion to it.
+  BpeMerger(const BpeTables& tables, std::string_view text)
+      : tables_(tables), limit_(text.data() + text.size()), text_size_(text.size()) {}
 
   /// Tokens of `piece` (not empty); appends their ids unless `ids` is null.
   size_t merge(std::string_view piece, std::vector<uint32_t>* ids);
@@ -28,11 +30,24 @@ class BpeMerger {
     uint32_t token;  ///< id of this node's bytes; kNone for a byte not merged
   };
 
-  size_t merge_short(std::string_view piece, std::vector<uint32_t>* ids) const;
+  /// A string looked up before: texts ask for the same few syllables again and again, so one look at a table that the
+  /// processor's cache holds takes the place of two at tables that it does not.
+  struct Known {
+    uint64_t low = 0;
+    uint64_t high = 0;  ///< up to 15 bytes with the low ones, and their number in the top byte
+    uint32_t id = 0;
+  };
+
+  uint32_t find(const char* bytes, size_t size);
+  size_t merge_short(std::string_view piece, std::vector<uint32_t>* ids);
   size_t merge_long(std::string_view piece, std::vector<uint32_t>* ids);
   void push(std::string_view piece, uint32_t at);
 
   BpeTables tables_;
+  const char* limit_;
+  size_t text_size_;
+  int known_shift_ = 0;
+  std::vector<Known> known_;  ///< direct-mapped; empty until the first merge
   std::vector<Node> nodes_;
   std::vector<uint64_t> heap_;
 };

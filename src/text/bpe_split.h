@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -89,9 +90,25 @@ class BpeSplitter {
     return {classes_[size_t{pages_[value >> 8]} << 8 | (value & 0xFF)], size};
   }
 
-  /// The end of the run of code points with any of `flags` that starts at `pos`.
+  /// How many of the 8 bytes are, from the start, ASCII letters (lower-case ones only unless `upper`). No branch,
+  /// because none could be predicted: where a word ends is what the text is about.
+  template <bool upper>
+  static size_t ascii_run(const char* bytes) {
+    constexpr uint64_t kOnes = 0x0101010101010101, kHigh = 0x8080808080808080;
+    const auto raw = BpeTables::load<uint64_t>(bytes);
+    const uint64_t low = (upper ? raw | 0x20 * kOnes : raw) & ~kHigh;
+    const uint64_t letters = (low + (0x80 - 'a') * kOnes) & ~(low + (0x7F - 'z') * kOnes) & ~raw & kHigh;
+    return static_cast<size_t>(std::countr_zero(~letters & kHigh)) / 8;
+  }
+
+  /// The end of the run of code points with any of `flags`, kLower among them, that starts at `pos`.
   template <uint8_t flags>
   [[nodiscard]] size_t skip(size_t pos) const {
+    while (size_ - pos >= 8) {
+      const size_t run = ascii_run < (flags & BpeClass::kUpper) != 0 > (text_ + pos);
+      pos += run;
+      if (run < 8) break;
+    }
     while (pos < size_) {
       const Char c = at(pos);
       if (!(c.flags & flags)) break;

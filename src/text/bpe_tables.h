@@ -37,52 +37,69 @@ struct BpeTables {
     return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
   }
 
-  /// Hash of `size` >= 1 bytes; tools/vocabularies/make.py fills the table with the same function.
-  static uint64_t hash(const char* bytes, size_t size) {
-    constexpr uint64_t kOne = 0x9E3779B97F4A7C15, kTwo = 0xD6E8FEB86659FD93, kThree = 0xA0761D6478BD642F;
-    uint64_t a, b = 0, state = kThree;
-    if (size > 16) {
-      for (size_t at = 0; size - at > 16; at += 16) {
-        state = mix(load<uint64_t>(bytes + at) ^ kOne, load<uint64_t>(bytes + at + 8) ^ state);
-      }
-      a = load<uint64_t>(bytes + size - 16);
-      b = load<uint64_t>(bytes + size - 8);
-    } else if (size >= 9) {
-      a = load<uint64_t>(bytes);
-      b = load<uint64_t>(bytes + size - 8);
-    } else if (size >= 4) {
-      a = load<uint32_t>(bytes);
-      b = load<uint32_t>(bytes + size - 4);
-    } else {
-      const auto byte = [bytes](size_t i) { return static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])); };
-      a = byte(0) << 16 | byte(size / 2) << 8 | byte(size - 1);
+  /// The first 16 bytes of a string as two numbers, zeros beyond its end.
+  struct Key {
+    uint64_t low;
+    uint64_t high;
+  };
+
+  /// Key of `size` <= 16 bytes; nothing at or after `limit` is read.
+  static Key key(const char* bytes, size_t size, const char* limit) {
+    static constexpr char kMask[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    char near_end[16] = {};
+    if (limit - bytes < 16) [[unlikely]] {
+      std::memcpy(near_end, bytes, size);
+      bytes = near_end;
     }
-    return mix(a ^ kOne, b ^ state ^ (size * kTwo));
+    const char* mask = kMask + 16 - size;
+    return {load<uint64_t>(bytes) & load<uint64_t>(mask), load<uint64_t>(bytes + 8) & load<uint64_t>(mask + 8)};
   }
 
-  static bool equal(const char* a, const char* b, size_t size) {
-    if (size > 16) return std::memcmp(a, b, size) == 0;
-    if (size >= 9) {
-      return load<uint64_t>(a) == load<uint64_t>(b) && load<uint64_t>(a + size - 8) == load<uint64_t>(b + size - 8);
-    }
-    if (size >= 4) {
-      return load<uint32_t>(a) == load<uint32_t>(b) && load<uint32_t>(a + size - 4) == load<uint32_t>(b + size - 4);
-    }
-    return a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1];
+  /// Hash of a string of `size` bytes; tools/vocabularies/make.py fills the table with the same function. Of more than
+  /// 16 bytes: of the last 16, with those before in `state`.
+  static uint64_t hash(Key key, size_t size, uint64_t state = kStart) {
+    return mix(key.low ^ 0x9E3779B97F4A7C15, key.high ^ state ^ (size * 0xD6E8FEB86659FD93));
   }
 
-  /// Id of the token that is exactly these bytes (size >= 1), or kNone.
-  [[nodiscard]] uint32_t find(const char* bytes, size_t size) const {
-    if (size > token_max) return kNone;
-    const uint64_t value = hash(bytes, size);
-    const uint32_t fingerprint = static_cast<uint32_t>(value) & ((1U << (32 - kOffsetBits)) - 1);
-    for (const uint32_t* slot = slots + ((value >> 32) * slot_count >> 32); *slot != 0; ++slot) {
+  /// Id of the token that is exactly these bytes (size >= 1), or kNone. Nothing at or after `limit` is read.
+  [[nodiscard]] uint32_t find(const char* bytes, size_t size, const char* limit) const {
+    if (size > 16) return find_long(bytes, size);
+    const Key wanted = key(bytes, size, limit);
+    return find(wanted, size, hash(wanted, size));
+  }
+
+  /// The same for a string of at most 16 bytes whose key and hash are known.
+  [[nodiscard]] uint32_t find(Key wanted, size_t size, uint64_t hash) const {
+    return walk(hash, size, [&](const char* record) {
+      const Key found = key(record, size, record + 16);  // 16 zeros follow the last record
+      return ((found.low ^ wanted.low) | (found.high ^ wanted.high)) == 0;
+    });
+  }
+
+ private:
+  static constexpr uint64_t kStart = 0xA0761D6478BD642F;
+
+  template <class Equal>
+  [[nodiscard]] uint32_t walk(uint64_t hash, size_t size, const Equal& equal) const {
+    const uint32_t fingerprint = static_cast<uint32_t>(hash) & ((1U << (32 - kOffsetBits)) - 1);
+    for (const uint32_t* slot = slots + ((hash >> 32) * slot_count >> 32); *slot != 0; ++slot) {
       if (*slot >> kOffsetBits != fingerprint) continue;
       const char* record = records + (*slot & ((1U << kOffsetBits) - 1));
       const auto head = load<uint32_t>(record);
-      if (head >> 24 == size && equal(record + 4, bytes, size)) return head & 0xFFFFFF;
+      if (head >> 24 == size && equal(record + 4)) return head & 0xFFFFFF;
     }
     return kNone;
+  }
+
+  [[nodiscard]] uint32_t find_long(const char* bytes, size_t size) const {
+    if (size > token_max) return kNone;
+    uint64_t state = kStart;
+    for (size_t at = 0; size - at > 16; at += 16) {
+      state = mix(load<uint64_t>(bytes + at) ^ 0x9E3779B97F4A7C15, load<uint64_t>(bytes + at + 8) ^ state);
+    }
+    const Key last = {load<uint64_t>(bytes + size - 16), load<uint64_t>(bytes + size - 8)};
+    return walk(hash(last, size, state), size,
+                [&](const char* record) { return std::memcmp(record, bytes, size) == 0; });
   }
 };
 

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -144,16 +144,16 @@ TEST(Bpe, HostileTextsTakeNearlyLinearTime) {
   const auto seconds = [&](const std::string& unit, size_t bytes) {
     std::string text;
     while (text.size() < bytes) text += unit;
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     EXPECT_GT(vocabulary.count_tokens(text), 0U);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   };
   for (const std::string unit : {"a", "A", " ", "\n ", "ab", "\xCC\x81",
                                  "\xCC\x81"
                                  "A",
                                  "!\n", "\xE4\xB8\xAD", "'", "1"}) {
     double ratio = 1e9;  // the least of three: other processes take time too
-    for (int i = 0; i < 3; ++i) ratio = std::min(ratio, seconds(unit, 1 << 19) / (seconds(unit, 1 << 15) + 1e-4));
+    for (int i = 0; i < 3; ++i) ratio = std::min(ratio, seconds(unit, 1 << 17) / (seconds(unit, 1 << 13) + 1e-4));
     EXPECT_LT(ratio, 100) << unit;
   }
 }
@@ -163,7 +163,8 @@ class BpeFile : public testing::Test {
   void SetUp() override { restore(); }
   void restore() { bytes_.assign(embedded_cl100k().begin(), embedded_cl100k().end()); }
   void reseal() {
-    const uint64_t sum = base::hash64(std::string_view(bytes_.data() + 128, bytes_.size() - 128));
+    std::memset(bytes_.data() + 40, 0, 8);
+    const uint64_t sum = base::hash64(view().substr(128), base::hash64(view().substr(0, 128)));
     std::memcpy(bytes_.data() + 40, &sum, sizeof sum);
   }
   std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
@@ -176,20 +177,17 @@ TEST_F(BpeFile, DamageIsFound) {
   EXPECT_FALSE(BpeVocabulary::open(view().substr(0, bytes_.size() - 1)));
   EXPECT_FALSE(BpeVocabulary::open({}));
   std::mt19937 random(5);
-  for (int i = 0; i < 60; ++i) {
-    const size_t at = i < 30 ? random() % 104 : random() % bytes_.size();
-    if (at >= 28 && at < 32) continue;  // reserved
+  for (int i = 0; i < 300; ++i) {
+    const size_t at = i < 200 ? random() % 128 : random() % bytes_.size();
     bytes_[at] = static_cast<char>(bytes_[at] ^ (1 << random() % 8));
     const auto opened = BpeVocabulary::open(view());
-    if (at < 88 || at >= 128) {
-      ASSERT_FALSE(opened) << at;
-      EXPECT_EQ(opened.error().name, "BPE_VOCABULARY_DAMAGED");
-    }
+    ASSERT_FALSE(opened) << at;
+    EXPECT_EQ(opened.error().name, "BPE_VOCABULARY_DAMAGED");
     restore();
   }
 }
 
-TEST_F(BpeFile, LiesUnderAGoodChecksumAreFound) {
+TEST_F(BpeFile, LiesUnderAGoodChecksumAreHarmless) {
   std::mt19937 random(6);
   uint32_t sections[10];
   std::memcpy(sections, bytes_.data() + 48, sizeof sections);

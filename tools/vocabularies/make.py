@@ -28,15 +28,8 @@ def token_hash(token):
     while size - at > 16:
         state = mix(int.from_bytes(token[at:at + 8], "little") ^ K1, int.from_bytes(token[at + 8:at + 16], "little") ^ state)
         at += 16
-    if size >= 9:
-        a, b = int.from_bytes(token[max(at, 0):][:8], "little"), int.from_bytes(token[-8:], "little")
-        if at:  # the last 16 bytes, which may overlap those before
-            a = int.from_bytes(token[size - 16:size - 8], "little")
-    elif size >= 4:
-        a, b = int.from_bytes(token[:4], "little"), int.from_bytes(token[-4:], "little")
-    else:
-        a, b = token[0] << 16 | token[size // 2] << 8 | token[-1], 0
-    return mix(a ^ K1, b ^ state ^ (size * K2 & MASK))
+    last = token[-16:]  # may overlap those before
+    return mix(int.from_bytes(last[:8], "little") ^ K1, int.from_bytes(last[8:], "little") ^ state ^ (size * K2 & MASK))
 
 
 def code_point_classes():
@@ -67,6 +60,7 @@ def tables(tokens):
         offsets.append(len(records))
         records += struct.pack("<I", number | len(token) << 24) + token
     assert len(records) < 1 << OFFSET_BITS
+    records += bytes(16)  # so that 16 bytes can be read from the start of any token
     size = 2 * len(tokens)
     slots = [0] * size
     for offset, token in zip(offsets, tokens):
@@ -87,10 +81,13 @@ def write(name, order, classes, path):
     for section in (records, index, slots, *classes):
         places += [HEADER_SIZE + len(body), len(section)]
         body += section + bytes(-len(section) % 64)
-    header = struct.pack("<8s6IQQ10I", b"TSRABPEV", VERSION, PATTERNS[name], len(order), max(map(len, order)), size, 0,
-                         HEADER_SIZE + len(body), xxhash.xxh3_64_intdigest(bytes(body)), *places)
-    header += name.encode().ljust(16, b"\0")
-    path.write_bytes(header.ljust(HEADER_SIZE, b"\0") + body)
+    def header(checksum):
+        fields = struct.pack("<8s6IQQ10I", b"TSRABPEV", VERSION, PATTERNS[name], len(order), max(map(len, order)), size, 0,
+                             HEADER_SIZE + len(body), checksum, *places)
+        return (fields + name.encode()).ljust(HEADER_SIZE, b"\0")
+
+    checksum = xxhash.xxh3_64_intdigest(bytes(body), seed=xxhash.xxh3_64_intdigest(header(0)))
+    path.write_bytes(header(checksum) + body)
     print(f"{path.name}: {HEADER_SIZE + len(body):,} bytes, {len(order):,} tokens")
 
 
