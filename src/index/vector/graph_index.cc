@@ -273,6 +273,7 @@ void GraphIndex::mend(Row row, size_t level, Scratch& scratch) {
   const size_t held = static_cast<size_t>(std::find(from, from + most, kNone) - from);
   if (std::none_of(from, from + held, [&](Row other) { return bit(retiring_, other); })) return;
   scratch.around.clear();
+  scratch.make_room_to_visit((most + 1) * (most + 1));
   scratch.visit(row);
   for (size_t i = 0; i < held; ++i) {
     if (!bit(retiring_, from[i])) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "index/vector/graph_index.h"
@@ -22,24 +23,28 @@ class CandidatePool {
     capacity_ = capacity;
     size_ = 0;
     next_ = 0;
+    floor_ = -std::numeric_limits<float>::infinity();
   }
   [[nodiscard]] size_t size() const { return size_; }
+  /// What a score must exceed to be held.
+  [[nodiscard]] float floor() const { return floor_; }
   [[nodiscard]] Row row(size_t i) const { return entries_[i].row & ~kSeen; }
   [[nodiscard]] float score(size_t i) const { return entries_[i].score; }
 
   /// False: it is not among the best.
   bool offer(float score, Row row) {
-    if (size_ == capacity_ && !(score > entries_[size_ - 1].score)) return false;
-    size_t low = 0;
-    for (size_t left = size_; left > 0;) {
-      const size_t half = left / 2;
-      const bool after = entries_[low + half].score >= score;
-      low = after ? low + half + 1 : low;
-      left = after ? left - half - 1 : half;
+    if (!(score > floor_)) return false;
+    size_t low = size_;
+    for (size_t length = size_, from = 0; length > 0;) {  // without jumps the processor cannot foretell
+      const size_t half = (length + 1) / 2;
+      from += entries_[from + half - 1].score >= score ? half : 0;
+      length -= half;
+      low = from;
     }
     std::memmove(&entries_[low + 1], &entries_[low], (size_ - low) * sizeof(Entry));
     entries_[low] = {score, row};
     size_ = std::min(size_ + 1, capacity_);
+    if (size_ == capacity_) floor_ = entries_[size_ - 1].score;
     next_ = std::min(next_, low);
     return true;
   }
@@ -63,6 +68,7 @@ class CandidatePool {
   size_t capacity_ = 0;
   size_t size_ = 0;
   size_t next_ = 0;
+  float floor_ = -std::numeric_limits<float>::infinity();
 };
 
 /// What a walk needs besides the graph; kept between walks. Belongs to one thread while leased.
@@ -73,7 +79,8 @@ struct GraphIndex::Scratch {
     std::vector<Row> to;
   };
   std::vector<uint64_t> visited;  // all zero between walks
-  std::vector<Row> touched;
+  std::vector<Row> touched;       // the first `touched_count` are marked in it
+  size_t touched_count = 0;
   CandidatePool pool;
   std::vector<float> unit;     // the query, length 1, padded
   std::vector<int8_t> values;  // the query in bytes
@@ -100,17 +107,22 @@ struct GraphIndex::Scratch {
     lists.clear();
     work = {};
   }
-  bool visit(Row row) {
+  /// Before as many calls of visit().
+  void make_room_to_visit(size_t rows) {
+    if (touched_count + rows > touched.size()) touched.resize(2 * (touched_count + rows));
+  }
+  [[gnu::always_inline]] bool visit(Row row) {
     uint64_t& word = visited[row / 64];
     const uint64_t mask = uint64_t{1} << (row % 64);
-    if ((word & mask) != 0) return false;
+    const bool fresh = (word & mask) == 0;
     word |= mask;
-    touched.push_back(row);
-    return true;
+    touched[touched_count] = row;
+    touched_count += fresh ? 1 : 0;
+    return fresh;
   }
   void leave() {
-    for (const Row row : touched) visited[row / 64] = 0;
-    touched.clear();
+    for (size_t i = 0; i < touched_count; ++i) visited[touched[i] / 64] = 0;
+    touched_count = 0;
   }
 };
 

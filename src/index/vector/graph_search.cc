@@ -8,7 +8,7 @@ namespace tessera::index {
 namespace {
 
 constexpr size_t kDistancesPerCandidate = 12;  // measured: what a walk looks at for each candidate it keeps
-constexpr size_t kPrefetchLines = 6;           // of a row; the processor's own prefetcher goes on from there
+constexpr size_t kPrefetchBytes = 384;         // of a row; the processor's own prefetcher goes on from there
 
 // How many of the best by bytes are ordered in full. Far from the query many rows are equally far, within what the
 // bytes leave out: a scan under a filter that allows none but these needs more of them.
@@ -61,25 +61,28 @@ const Row* GraphIndex::links(Row row, size_t level) const {
 void GraphIndex::expand(Row row, size_t level, Scratch& scratch) const {
   const Row* from = links(row, level);
   const size_t most = width(level);
-  const size_t lines = std::min(stride_ / 64, kPrefetchLines);
+  const size_t bytes = std::min(stride_, kPrefetchBytes);
+  const uint8_t* const codes = codes_.data();
+  const float* const scales = scales_.data();
   Row* batch = scratch.batch.data();
   size_t count = 0;
+  scratch.make_room_to_visit(most + 1);
   for (size_t i = 0; i < most && from[i] != kNone; ++i) {
-    const Row next = from[i];
-    if (!scratch.visit(next)) continue;
-    batch[count++] = next;
-    const uint8_t* codes = codes_.data() + size_t{next} * stride_;
-    for (size_t line = 0; line < lines; ++line) __builtin_prefetch(codes + line * 64);
-    __builtin_prefetch(&scales_[next]);
+    batch[count] = from[i];
+    count += scratch.visit(from[i]) ? 1 : 0;
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const uint8_t* ahead = codes + size_t{batch[i]} * stride_;
+    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(ahead + at);
+    __builtin_prefetch(scales + batch[i]);
   }
   if (count == 0) return;
-  kernels_->dots(codes_.data(), batch, count, scratch.query, scratch.dots.data());
+  kernels_->dots(codes, batch, count, scratch.query, scratch.dots.data());
   for (size_t i = 0; i < count; ++i) {
-    const float score = static_cast<float>(scratch.dots[i]) * scales_[batch[i]] * scratch.query_scale;
-    if (scratch.pool.offer(score, batch[i]) && level == 0) {
+    const float score = static_cast<float>(scratch.dots[i]) * scales[batch[i]] * scratch.query_scale;
+    if (score > scratch.pool.floor() && scratch.pool.offer(score, batch[i]) && level == 0) {
       const Row* ahead = links(batch[i], 0);
-      __builtin_prefetch(ahead);
-      __builtin_prefetch(ahead + 16);
+      for (size_t at = 0; at < most; at += 16) __builtin_prefetch(ahead + at);
     }
   }
   scratch.work.distances += count;
@@ -91,6 +94,7 @@ void GraphIndex::walk(Row start, size_t level, size_t ef, Scratch& scratch) cons
   scratch.pool.reset(ef);
   int32_t dot = 0;
   kernels_->dots(codes_.data(), &start, 1, scratch.query, &dot);
+  scratch.make_room_to_visit(1);
   scratch.visit(start);
   scratch.pool.offer(static_cast<float>(dot) * scales_[start] * scratch.query_scale, start);
   Row row = 0;
