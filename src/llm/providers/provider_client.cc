@@ -75,6 +75,15 @@ base::Millis bounded_millis(double ms) {
   return base::Millis(static_cast<int64_t>(std::min(ms, most)));
 }
 
+// Providers like to repeat a key they refuse; it must not travel on to clients and logs.
+void remove_secret(std::string& text, std::string_view secret) {
+  constexpr std::string_view kInstead = "(key)";
+  if (secret.empty()) return;
+  for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + kInstead.size())) {
+    text.replace(at, secret.size(), kInstead);
+  }
+}
+
 bool is_success(int status) {
   return status >= 200 && status < 300;
 }
@@ -228,6 +237,7 @@ Task<base::Result<ProviderClient::Stream>> ProviderClient::try_once(const core::
     said += **piece;
   }
   TESSERA_CO_CHECK(context.check(clock_));
+  remove_secret(said, options_.api_key);
   co_return std::unexpected(provider_error(options_.name, status, said, retry_after));
 }
 
