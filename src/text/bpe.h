@@ -14,8 +14,8 @@ namespace tessera::text {
 /// `allowed_special=set(), disallowed_special=()`: text that looks like a special token is text. Invalid UTF-8, which
 /// tiktoken never sees, is read as if each bad sequence were U+FFFD (as decode_utf8 delimits them); NUL counts.
 /// A value of views over bytes that outlive it (those of the embedded ones never end): copy freely, any thread, no
-/// state. Linear but for pieces of more than 128 bytes (n log n). A call's workspace: at most 224 KiB, 40 bytes for each
-/// byte of the longest piece beyond 128, and a copy of a text that is not valid UTF-8.
+/// state. Linear but for pieces of more than 128 bytes (n log n). A call's workspace: at most 224 KiB, 40 bytes for
+/// each byte of the longest piece beyond 128, and a copy of a text that is not valid UTF-8.
 class BpeVocabulary {
  public:
   /// Reads a file of docs/formats/bpe-vocabulary.md in place; `file` lies 4-byte aligned and outlives every copy.
