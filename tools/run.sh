@@ -13,7 +13,9 @@ if curl -fsS -o /dev/null "$url/health" 2>/dev/null; then
 fi
 "$tessera" serve --port "$port" --data "${DATA:-data}" --log.level warn &
 server=$!
-trap 'kill -TERM $server 2>/dev/null; wait $server' INT TERM EXIT
+# Ctrl-C reaches the server by itself (a second signal would cut its orderly end short); other ends are passed on.
+trap 'wait $server; trap - EXIT; exit 0' INT
+trap 'kill -TERM $server 2>/dev/null; wait $server' TERM EXIT
 for _ in $(seq 400); do
   curl -fsS -o /dev/null "$url/health/ready" 2>/dev/null && break
   kill -0 $server 2>/dev/null || { wait $server; exit 1; }
