@@ -9,7 +9,6 @@ namespace tessera::parse {
 namespace {
 
 using base::Code;
-using base::fail;
 
 struct TypeName {
   std::string_view name;

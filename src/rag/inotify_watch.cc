@@ -107,10 +107,11 @@ class InotifyWatch final : public TreeWatch {
     folders_[wd] = {path, depth};
     DIR* entries = ::opendir(full.c_str());
     if (entries == nullptr) return;
+    const int folder = ::dirfd(entries);
     while (const dirent* entry = ::readdir(entries)) {
       if (entry->d_name[0] == '.') continue;
       struct stat info{};
-      if (::fstatat(::dirfd(entries), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode)) {
+      if (folder >= 0 && ::fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode)) {
         add_tree(path + entry->d_name + "/", depth + 1);
       }
     }

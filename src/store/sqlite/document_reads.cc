@@ -161,7 +161,7 @@ base::Result<std::shared_ptr<const core::DocumentWrite>> read_write(Connection& 
     write->dimensions = static_cast<size_t>(query.integer(0));
     const std::string_view bytes = query.text(1);
     std::vector<uint16_t> halves(bytes.size() / 2);
-    std::copy_n(bytes.data(), halves.size() * 2, reinterpret_cast<char*>(halves.data()));
+    bytes.copy(reinterpret_cast<char*>(halves.data()), halves.size() * 2);
     write->vectors.resize(halves.size());
     decode_halves(halves, write->vectors);
   }
