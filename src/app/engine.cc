@@ -24,6 +24,7 @@
 #include "rag/task_registry.h"
 #include "store/memory/memory_store.h"
 #include "store/sqlite/sqlite_store.h"
+#include "text/bpe.h"
 #include "wire/http_client.h"
 
 namespace tessera::app {
@@ -238,16 +239,11 @@ void Engine::Parts::build_services() {
                           shards.next_executor()},
       directory_options(*settings));
 
-  const core::Embedder& counter = embedders.fallback();
-  const chat::ChatParts chat_parts{stores.conversations(),
-                                   *documents,
-                                   *retriever,
-                                   models->catalog(),
-                                   clock,
-                                   ids,
-                                   log,
-                                   [&counter](std::string_view text) { return counter.count_tokens(text); },
-                                   &metrics.chat_citations_removed};
+  // History goes to chat models, so it is measured in their tokens: exact for OpenAI's present models, near for others.
+  const auto count_tokens = [](std::string_view text) { return text::BpeVocabulary::o200k().count_tokens(text); };
+  const chat::ChatParts chat_parts{
+      stores.conversations(),         *documents, *retriever, models->catalog(), clock, ids, log, count_tokens,
+      &metrics.chat_citations_removed};
   stream_table = std::make_unique<chat::StreamTable>(clock, stream_options(*settings));
   chat = std::make_unique<chat::ChatService>(chat_parts, chat_options(*settings));
   completions = std::make_unique<chat::CompletionService>(chat_parts, chat_options(*settings));
