@@ -8,11 +8,6 @@
 #include "api/route.h"
 
 namespace tessera::api {
-namespace {
-
-std::string reference(std::string_view schema) {
-  return fmt::format("#/components/schemas/{}", schema);
-}
 
 std::string_view json_type(FieldType type) {
   switch (type) {
@@ -33,6 +28,12 @@ std::string_view json_type(FieldType type) {
       return "";
   }
   return "";
+}
+
+namespace {
+
+std::string reference(std::string_view schema) {
+  return fmt::format("#/components/schemas/{}", schema);
 }
 
 void write_words(JsonWriter& out, std::string_view words) {

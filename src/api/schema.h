@@ -10,6 +10,9 @@ namespace tessera::api {
 /// The type of a JSON field. `any` takes every value, `map` an object with free keys.
 enum class FieldType { text, integer, number, boolean, object, array, map, any };
 
+/// The type as JSON Schema names it; empty for any.
+std::string_view json_type(FieldType type);
+
 struct Schema;
 
 /// One field of a request or response: the source of validation, OpenAPI and the reference page.

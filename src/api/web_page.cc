@@ -50,24 +50,7 @@ std::string escape_html(std::string_view text) {
 }
 
 std::string_view type_name(const Field& field) {
-  switch (field.type) {
-    case FieldType::text:
-      return "text";
-    case FieldType::integer:
-      return "integer";
-    case FieldType::number:
-      return "number";
-    case FieldType::boolean:
-      return "boolean";
-    case FieldType::object:
-    case FieldType::map:
-      return "object";
-    case FieldType::array:
-      return "list";
-    case FieldType::any:
-      return "any";
-  }
-  return "any";
+  return field.type == FieldType::any ? "any" : json_type(field.type);
 }
 
 void append_schema(std::string& out, std::string_view name) {
