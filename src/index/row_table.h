@@ -4,11 +4,9 @@
 #include <vector>
 
 #include "core/metadata.h"
+#include "index/rows.h"
 
 namespace tessera::index {
-
-/// A row is a chunk's number inside one collection: dense, in order of arrival, renumbered by compaction.
-using Row = uint32_t;
 
 /// A document and its consecutive rows. `terms` is what to take back when it goes: pairs of (term number gap, rows that
 /// have the term) as variable-length integers.
