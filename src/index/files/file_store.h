@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -20,7 +20,8 @@ namespace tessera::index {
 
 class FileStore;
 
-/// Identifies a finished file; what a manifest keeps of it. `checksum` is XXH3 (64 bits) of all its bytes.
+/// Identifies a finished file; what a manifest keeps of it. `checksum` is a chain of XXH3 (64 bits) over its bytes
+/// (docs/formats/index.md).
 struct FileEntry {
   std::string name;
   uint64_t bytes = 0;
@@ -50,12 +51,8 @@ class IndexFile {
  private:
   friend class FileStore;
   friend class FileWriter;
-  struct Made {};  // only the store makes files
+  IndexFile(FileEntry entry, const char* data, bool mapped) : entry_(std::move(entry)), data_(data), mapped_(mapped) {}
 
- public:
-  IndexFile(Made made, FileEntry entry, const char* data, bool mapped);
-
- private:
   FileEntry entry_;
   const char* data_;
   bool mapped_;
@@ -93,13 +90,12 @@ class FileWriter {
   void put_bytes(const void* from, size_t size);
   void flush();
 
-  struct Hash;
   FileStore& store_;
   std::string name_;
   int file_ = -1;
   int error_ = 0;  // the first errno
   uint64_t written_ = 0;
-  std::unique_ptr<Hash> hash_;
+  uint64_t checksum_ = 0;
   std::vector<char> buffer_;  // in a store without a directory: the whole file
 };
 
@@ -202,15 +198,17 @@ class FileStore {
 
  private:
   friend class FileWriter;
-  friend class IndexFile;
-  struct Registry;  // shared with the files, which tell it when they go
-  std::filesystem::path directory_;
+  std::shared_ptr<const IndexFile> adopt(FileEntry entry, const char* data, bool mapped);
+  void abandon(const std::string& name);
+  void remove_unnamed();  // with mutex_
+  [[nodiscard]] std::filesystem::path path(const std::string& name) const { return directory_ / name; }
+
+  const std::filesystem::path directory_;
   std::mutex mutex_;
-  uint64_t next_number_ = 1;
-  bool numbered_ = false;
-  std::set<std::string> named_;   // by the manifest in force
-  std::set<std::string> synced_;  // finished and synced
-  std::map<std::string, std::weak_ptr<const IndexFile>> open_;
+  uint64_t next_number_ = 0;                                    // 0: the directory was not looked at yet
+  std::set<std::string> writing_;                               // begun, not finished
+  std::set<std::string> named_;                                 // by the manifest in force: synced
+  std::map<std::string, std::weak_ptr<const IndexFile>> held_;  // finished or opened
   std::vector<std::weak_ptr<const IndexFile>> unverified_;
 };
 
