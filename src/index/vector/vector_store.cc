@@ -61,6 +61,7 @@ void VectorBlock::Free::operator()(void* memory) const {
 
 EncodedVectors encode_nothing(size_t rows, size_t dimensions) {
   EncodedVectors encoded;
+  encoded.dimensions = dimensions;
   encoded.stride = padded(dimensions);
   encoded.codes.assign(rows * encoded.stride, kCodeOffset);
   encoded.low.assign(rows * encoded.stride, 0);

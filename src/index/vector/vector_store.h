@@ -36,6 +36,7 @@ struct VectorBlock {
 
 /// Quantised vectors, made before a lock is taken and appended under it.
 struct EncodedVectors {
+  size_t dimensions = 0;
   size_t stride = 0;
   std::vector<uint8_t> codes;
   std::vector<int8_t> low;
