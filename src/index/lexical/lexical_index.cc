@@ -8,10 +8,6 @@
 
 namespace tessera::index {
 
-double Bm25::idf(double rows, double rows_with_term) {
-  return std::log(1.0 + (rows - rows_with_term + 0.5) / (rows_with_term + 0.5));
-}
-
 size_t LexicalIndex::memory_bytes() const {
   size_t bytes = dictionary.memory_bytes() + lists.capacity() * sizeof(PostingList);
   for (const PostingList& list : lists) bytes += list.memory_bytes();

@@ -7,26 +7,13 @@
 
 #include "core/index.h"
 #include "index/filter/row_filter.h"
+#include "index/lexical/bm25.h"
 #include "index/lexical/dictionary.h"
 #include "index/lexical/postings.h"
 #include "index/row_table.h"
 #include "index/top_k.h"
 
 namespace tessera::index {
-
-/// BM25 with k1 = 1.2, b = 0.75 and idf = log(1 + (N - n + 0.5) / (n + 0.5)); N and the average length count live rows,
-/// n the live rows with the term. A row's score is the sum, over the query's terms (a repeated one counts each time),
-/// of idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length)).
-struct Bm25 {
-  static constexpr double kK1 = 1.2;
-  static constexpr double kB = 0.75;
-  static double idf(double rows, double rows_with_term);
-};
-
-/// A query keeps at most this many distinct terms: the rarest.
-inline constexpr size_t kQueryTermsMax = 1024;
-/// Bytes of a query that are looked at.
-inline constexpr size_t kQueryBytesMax = size_t{1} << 20;
 
 /// The terms of a collection and the rows that have them. A value; guarded by its collection's Access.
 struct LexicalIndex {
@@ -39,8 +26,6 @@ struct LexicalIndex {
 
 /// The terms of one row of a document being put: numbers and frequencies, each term once.
 using RowTerms = std::vector<std::pair<uint32_t, uint32_t>>;
-
-enum class Pruning { on, off };
 
 /// A query's term, ready to score.
 struct QueryTerm {
