@@ -143,6 +143,17 @@ constexpr Field kSearchResponseFields[] = {
 };
 constexpr Schema kSearchResponse{"SearchResponse", kSearchResponseFields};
 
+constexpr Field kVectorIndexStatsFields[] = {
+    required(integer_field("rows", "Vectors")),
+    required(integer_field("graph_rows", "Vectors reached by the graph; the others are scanned")),
+    required(integer_field("m", "Links of a vector in the graph (vector_db.hnsw_m)")),
+    required(integer_field("ef_construction", "Candidates looked at for a new vector's links")),
+    required(integer_field("ef_search", "Candidates of a search, as set or as chosen for the recall target")),
+    required(number_field("recall_target", "Share of the true nearest that a search is to find")),
+    required(number_field("recall_measured", "That share on a sample of the collection; 1 while all is scanned")),
+};
+constexpr Schema kVectorIndexStats{"VectorIndexStats", kVectorIndexStatsFields};
+
 constexpr Field kIndexStatsFields[] = {
     required(integer_field("collections", "Collections")),
     required(integer_field("documents", "Documents stored")),
@@ -151,7 +162,10 @@ constexpr Field kIndexStatsFields[] = {
     required(integer_field("indexed_chunks", "Chunks that search sees")),
     required(integer_field("terms", "Distinct terms of the lexical index")),
     required(integer_field("dimensions", "Length of the vectors")),
-    required(integer_field("memory_bytes", "Memory of the indexes")),
+    required(integer_field("segments", "Segments of the lexical index")),
+    required(integer_field("memory_bytes", "Memory of the indexes, mapped files not counted")),
+    required(integer_field("mapped_bytes", "Mapped files of the indexes")),
+    required(object_field("vectors", &kVectorIndexStats, "The dense index; of several collections, the largest")),
     required(text_field("state", "State of the index feed")),
     required(integer_field("lag", "Committed changes that search does not see yet")),
 };
@@ -238,12 +252,11 @@ constexpr Field kHealthFields[] = {
 constexpr Schema kHealth{"Health", kHealthFields};
 
 constexpr const Schema* kAnswerSchemas[] = {
-    &kIngestResponse, &kTaskAccepted, &kScanReport,       &kTaskFailure,    &kTaskState,
-    &kTaskList,       &kDocumentHead, &kDocumentList,     &kChunk,          &kDocumentDetail,
-    &kDeleted,        &kErased,       &kCollectionDetail, &kCollectionList, &kSearchHit,
-    &kSearchResponse, &kIndexStats,   &kSource,           &kUsage,          &kCacheNote,
-    &kChatResponse,   &kAskResponse,  &kSessionDetail,    &kSessionList,    &kMessage,
-    &kMessageList,    &kHealth,
+    &kIngestResponse,   &kTaskAccepted,   &kScanReport,  &kTaskFailure,    &kTaskState,        &kTaskList,
+    &kDocumentHead,     &kDocumentList,   &kChunk,       &kDocumentDetail, &kDeleted,          &kErased,
+    &kCollectionDetail, &kCollectionList, &kSearchHit,   &kSearchResponse, &kVectorIndexStats, &kIndexStats,
+    &kSource,           &kUsage,          &kCacheNote,   &kChatResponse,   &kAskResponse,      &kSessionDetail,
+    &kSessionList,      &kMessage,        &kMessageList, &kHealth,
 };
 
 }  // namespace

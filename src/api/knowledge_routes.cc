@@ -163,6 +163,7 @@ async::Task<base::Result<Reply>> KnowledgeRoutes::vector_db_stats(Call& call) {
   TESSERA_CO_TRY(std::string collection, call.query("collection"));
   TESSERA_CO_TRY(const rag::LibraryStats stats, co_await parts_.library.stats(call.context, std::move(collection)));
   constexpr std::string_view kStates[] = {"starting", "serving", "rebuilding", "failed", "stopped"};
+  const core::VectorIndexStats& vectors = stats.index.vectors;
   JsonWriter out;
   out.begin_object()
       .field("collections", stats.collections)
@@ -172,7 +173,19 @@ async::Task<base::Result<Reply>> KnowledgeRoutes::vector_db_stats(Call& call) {
       .field("indexed_chunks", stats.index.chunks)
       .field("terms", stats.index.terms)
       .field("dimensions", stats.index.dimensions)
+      .field("segments", stats.index.segments)
       .field("memory_bytes", stats.index.memory_bytes)
+      .field("mapped_bytes", stats.index.mapped_bytes)
+      .key("vectors")
+      .begin_object()
+      .field("rows", vectors.rows)
+      .field("graph_rows", vectors.graph_rows)
+      .field("m", vectors.m)
+      .field("ef_construction", vectors.ef_construction)
+      .field("ef_search", vectors.ef)
+      .field("recall_target", vectors.recall_target)
+      .field("recall_measured", vectors.recall_measured)
+      .end_object()
       .field("state", kStates[static_cast<size_t>(stats.feed.state)])
       .field("lag", stats.feed.lag())
       .end_object();

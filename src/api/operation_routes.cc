@@ -98,7 +98,9 @@ async::Task<base::Result<Reply>> OperationRoutes::health_detailed(Call& call) {
       .field("queued", index.queued)
       .field("rebuilds", index.rebuilds)
       .field("save_failures", index.save_failures)
-      .end_object();
+      .field("damage_found", index.damage.found);
+  if (index.damage.found > 0) out.field("last_damage", index.damage.last);
+  out.end_object();
   out.key("store").begin_object().field("status", collections ? "HEALTHY" : "UNHEALTHY");
   if (!collections) out.field("error", collections.error().message);
   out.end_object();

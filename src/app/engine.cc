@@ -89,6 +89,10 @@ Result<std::unique_ptr<core::RetrievalIndex>> open_index(const Settings& setting
   if (settings.storage.backend != "memory") {
     options.directory = std::filesystem::path(settings.storage.directory) / "index";
   }
+  options.m = static_cast<size_t>(settings.vector_db.hnsw_m);
+  options.ef_construction = static_cast<size_t>(settings.vector_db.ef_construction);
+  options.ef = static_cast<size_t>(settings.vector_db.hnsw_ef);
+  options.recall = settings.vector_db.recall_target;
   return index::create_retrieval_index(std::move(options), log);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,14 +29,49 @@ struct IndexQuery {
   std::span<const float> vector;
   size_t k = 0;
   const Filter* filter = nullptr;
+  bool operators = false;  ///< `text` may say "a phrase", +required, -excluded, prefix*; else all of it is words
+  double recall = 0;       ///< dense: share of the true k nearest to be found; 0: the index's default
+  size_t ef = 0;           ///< dense: candidates of the graph walk, whatever `recall` says; 0: chosen for `recall`
+};
+
+/// How the dense engine stands in one collection.
+struct VectorIndexStats {
+  int64_t rows = 0;        ///< vectors
+  int64_t graph_rows = 0;  ///< of them reached by the graph; the others are scanned
+  int64_t m = 0;           ///< links of a row on the graph's upper levels, half of those on the lowest
+  int64_t ef_construction = 0;
+  int64_t ef = 0;              ///< candidates of a walk for the default recall
+  double recall_target = 0;    ///< the default
+  double recall_measured = 0;  ///< at `ef`, on a sample of the collection; 1 while everything is scanned
 };
 
 struct IndexStats {
   int64_t documents = 0;
   int64_t chunks = 0;
-  int64_t terms = 0;
+  int64_t terms = 0;     ///< distinct terms; those of several segments may be counted more than once
+  int64_t segments = 0;  ///< of the lexical engine
   int64_t dimensions = 0;
-  int64_t memory_bytes = 0;
+  int64_t memory_bytes = 0;  ///< in memory; mapped files not counted
+  int64_t mapped_bytes = 0;  ///< of mapped files
+  VectorIndexStats vectors;
+
+  /// Adds another collection's; dimensions and the state of the vectors are those of the larger.
+  void add(const IndexStats& other) {
+    documents += other.documents;
+    chunks += other.chunks;
+    terms += other.terms;
+    segments += other.segments;
+    memory_bytes += other.memory_bytes;
+    mapped_bytes += other.mapped_bytes;
+    if (other.dimensions > dimensions) dimensions = other.dimensions;
+    if (other.vectors.rows >= vectors.rows) vectors = other.vectors;
+  }
+};
+
+/// Damage found in the index's files since the start; the index is then built anew from the store.
+struct IndexDamage {
+  int64_t found = 0;
+  std::string last;  ///< which file, and why; for the operator
 };
 
 /// Lexical (BM25) and dense (cosine) search over chunks, derived from the document store. Thread-safe: searches run
@@ -62,6 +98,11 @@ class RetrievalIndex {
   virtual base::Result<> save() = 0;
   /// Forgets everything; applied_sequence() is 0 afterwards.
   virtual void clear() = 0;
+
+  [[nodiscard]] virtual IndexDamage damage() const { return {}; }
+  /// Called, from a thread of the index, when damage is found after the start: what searches answer is not to be
+  /// trusted until clear() and a replay. Set once, before the first change; must not block.
+  virtual void set_damage_listener(std::function<void()> listener) { (void)listener; }
 };
 
 }  // namespace tessera::core

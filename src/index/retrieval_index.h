@@ -11,11 +11,15 @@ namespace tessera::index {
 
 /// Where the index keeps its snapshot and when it tidies up. A value.
 struct IndexOptions {
-  std::filesystem::path directory;  ///< for snapshots; created when missing; empty: memory only, save() does nothing
+  std::filesystem::path directory;  ///< of its files; created when missing; empty: memory only, save() does nothing
   /// A collection is rewritten without its dead rows once they are more than this share of all, and at least
   /// `compact_rows_min`.
   double compact_dead_share = 0.25;
   size_t compact_rows_min = 1024;
+  size_t m = 16;                 ///< links of a row in a graph (twice as many on the lowest level)
+  size_t ef_construction = 200;  ///< candidates looked at for a new row's links
+  size_t ef = 0;                 ///< candidates of a search; 0: measured for `recall`
+  double recall = 0.95;          ///< share of the true nearest that a search is to find
 };
 
 /// Builds the engine of lexical (BM25) and dense (cosine) search. A good snapshot in the directory is loaded, with its

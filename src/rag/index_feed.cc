@@ -221,6 +221,13 @@ base::Result<> IndexFeed::start() {
     s.started_at = last;
     s.seen = std::max(s.seen, last);
   }
+  s.index.set_damage_listener([state = state_.get()] {
+    const std::lock_guard lock(state->mutex);
+    if (state->stopping) return;
+    ++state->wanted_generation;  // as a rebuild asked for: searches are refused until it is done
+    if (state->state == FeedState::serving) state->state = FeedState::rebuilding;
+    state->work.notify_one();
+  });
   s.thread = std::thread([state = state_.get()] { state->run(); });
   return {};
 }
@@ -279,6 +286,7 @@ IndexHealth IndexFeed::health() const {
   health.saves = s.saves;
   health.save_failures = s.save_failures;
   health.error = s.error;
+  health.damage = s.index.damage();
   return health;
 }
 

@@ -32,6 +32,7 @@ struct IndexHealth {
   int64_t saves = 0;
   int64_t save_failures = 0;
   std::string error;  ///< why it failed, for the operator
+  core::IndexDamage damage;
 };
 
 /// Keeps the index equal to the store: replays what the index missed, then applies every committed change in order on

@@ -93,12 +93,7 @@ core::Task<base::Result<LibraryStats>> Library::stats(const core::RequestContext
   for (const auto& each : collections) {
     stats.documents += each.documents;
     stats.chunks += each.chunks;
-    const auto part = index_.stats(each.id);
-    stats.index.documents += part.documents;
-    stats.index.chunks += part.chunks;
-    stats.index.terms += part.terms;
-    stats.index.dimensions = std::max(stats.index.dimensions, part.dimensions);
-    stats.index.memory_bytes += part.memory_bytes;
+    stats.index.add(index_.stats(each.id));
   }
   stats.feed = feed_.health();
   co_return stats;
