@@ -3,10 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
-
-#include "index/lexical/analyzer.h"
-#include "index/varint.h"
+#include <optional>
 
 namespace tessera::index {
 namespace {
@@ -23,218 +20,209 @@ std::string_view chunk_text(const core::DocumentWrite& write, const core::Chunk&
   return start < end ? text.substr(start, end - start) : std::string_view();
 }
 
-}  // namespace
-
-/// Some chunks of a document, ready to be appended. New terms are numbered on from the dictionary's size.
-struct CollectionIndex::Slice {
-  std::vector<int64_t> chunk_keys;
-  std::vector<uint32_t> lengths;
-  std::vector<RowTerms> terms;
-  Dictionary new_terms;
-  EncodedVectors vectors;
-};
-
-base::Result<size_t> CollectionIndex::prepare_vectors(const core::DocumentWrite& write) {
-  const size_t given = write.dimensions;
-  if (given == 0 || write.vectors.empty()) return size_t{0};
-  if (given > kDimensionsMax || write.vectors.size() != write.chunks.size() * given) {
-    return base::fail(base::Code::invalid, "VECTOR_SHAPE",
-                      fmt::format("{} numbers do not make {} vectors of {} dimensions (at most {}).",
-                                  write.vectors.size(), write.chunks.size(), given, kDimensionsMax));
-  }
-  if (vectors_.dimensions() == given) return given;
-  if (vectors_.dimensions() != 0 && live_vectors_ > 0) {
-    return base::fail(base::Code::invalid, "DIMENSION_MISMATCH",
-                      fmt::format("The vectors have {} dimensions, the collection {}. Embed with the collection's "
-                                  "model, or reindex it with the new one.",
-                                  given, vectors_.dimensions()));
-  }
-  const auto lock = access_.write();
-  vectors_.start(given, rows_.size());
-  return given;
+/// A chunk is indexed by its words, those of its headings, and those of its document's title unless the headings begin
+/// with it.
+RowText row_text(const core::DocumentWrite& write, const core::Chunk& chunk) {
+  const std::string_view title = std::string_view(write.document.head.title).substr(0, kHeadingBytesMax);
+  const std::string_view headings = std::string_view(chunk.heading_path).substr(0, kHeadingBytesMax);
+  return {{chunk_text(write, chunk), headings, headings.starts_with(title) ? std::string_view() : title}};
 }
 
-base::Result<> CollectionIndex::put(int64_t document_key, const core::DocumentWrite& write) {
-  if (write.chunks.size() > kRowsMax - rows_.size()) {
-    const auto lock = access_.write();
-    retire(document_key);
-    return base::fail(base::Code::exhausted, "COLLECTION_INDEX_FULL",
-                      "This collection holds as many chunks as it can. Delete documents or use another collection.");
+}  // namespace
+
+CollectionIndex::CollectionIndex(FileStore& files, const CollectionOptions& options)
+    : files_(files),
+      options_(options),
+      table_(std::make_unique<DocumentTable>()),
+      lexical_(std::make_unique<SegmentedIndex>(files, options.lexical)),
+      vectors_(std::make_unique<VectorIndex>(options.vectors)) {}
+
+base::Result<> CollectionIndex::check_vectors(const core::DocumentWrite& write) const {
+  if (write.vectors.size() != write.chunks.size() * write.dimensions) {
+    return base::fail(base::Code::invalid, "VECTOR_SHAPE",
+                      fmt::format("{} numbers do not make {} vectors of {} dimensions.", write.vectors.size(),
+                                  write.chunks.size(), write.dimensions));
   }
-  const base::Result<size_t> dimensions = prepare_vectors(write);
-  const auto document = static_cast<uint32_t>(rows_.slots.size());
-  {
-    const auto lock = access_.write();
-    DocumentSlot& slot = rows_.slots.emplace_back();
-    slot.key = document_key;
-    slot.first_row = rows_.size();
-    slot.rows = static_cast<uint32_t>(write.chunks.size());
-    slot.metadata = write.document.head.metadata;
-  }
-  for (size_t first = 0; first < write.chunks.size(); first += kSliceChunks) {
-    const size_t count = std::min(kSliceChunks, write.chunks.size() - first);
-    Slice slice;
-    make_slice(write, first, count, slice);
-    if (dimensions && *dimensions > 0) {
-      slice.vectors =
-          encode_vectors(std::span(write.vectors).subspan(first * *dimensions, count * *dimensions), *dimensions);
-    } else if (vectors_.dimensions() > 0) {
-      slice.vectors = encode_nothing(count, vectors_.dimensions());
-    }
-    const auto lock = access_.write();
-    append_slice(slice, document);
-  }
-  {
-    const auto lock = access_.write();
-    retire(document_key);
-    activate(document_key, document);
-  }
-  TESSERA_CHECK(dimensions);
+  TESSERA_CHECK(vectors_->encode({}, 0, write.dimensions));
   return {};
 }
 
-uint32_t CollectionIndex::number_of(std::string_view term, Slice& slice) const {
-  const uint32_t known = lexical_.dictionary.find(term);
-  if (known != Dictionary::kNone) return known;
-  if (!lexical_.dictionary.has_room(slice.new_terms.term_bytes() + term.size())) return Dictionary::kNone;
-  const uint32_t fresh = slice.new_terms.insert(term);
-  return fresh == Dictionary::kNone ? fresh : lexical_.dictionary.size() + fresh;
-}
-
-void CollectionIndex::count_terms(std::string_view text, Slice& slice, RowTerms& terms) {
-  analyze(text, stemming_, [&](std::string_view term) {
-    const uint32_t id = number_of(term, slice);
-    if (id == Dictionary::kNone) return;
-    if (id >= row_counts_.size()) {
-      row_counts_.resize(id + id / 4 + 64);
-      document_counts_.resize(row_counts_.size());
-    }
-    if (row_counts_[id] == 0) {
-      terms.emplace_back(id, 0);
-      if (document_counts_[id]++ == 0) document_terms_.push_back(id);
-    }
-    ++row_counts_[id];
-  });
-}
-
-void CollectionIndex::make_slice(const core::DocumentWrite& write, size_t first, size_t count, Slice& slice) {
-  const std::string_view title = std::string_view(write.document.head.title).substr(0, kHeadingBytesMax);
-  for (const core::Chunk& chunk : std::span(write.chunks).subspan(first, count)) {
-    RowTerms& terms = slice.terms.emplace_back();
-    count_terms(chunk_text(write, chunk), slice, terms);
-    count_terms(std::string_view(chunk.heading_path).substr(0, kHeadingBytesMax), slice, terms);
-    if (!title.empty() && !chunk.heading_path.starts_with(title)) count_terms(title, slice, terms);
-    uint32_t length = 0;
-    for (auto& [id, tf] : terms) {
-      tf = row_counts_[id];
-      row_counts_[id] = 0;
-      length += tf;
-    }
-    slice.chunk_keys.push_back(chunk.key);
-    slice.lengths.push_back(length);
+base::Result<> CollectionIndex::put(int64_t document_key, const core::DocumentWrite& write) {
+  if (write.chunks.size() > kRowsMax - table_->rows()) {
+    remove(document_key);
+    return base::fail(base::Code::exhausted, "COLLECTION_INDEX_FULL",
+                      "This collection holds as many chunks as it can. Delete documents or use another collection.");
   }
+  base::Result<> outcome;
+  bool with_vectors = write.dimensions > 0 && !write.vectors.empty();
+  if (with_vectors) {
+    outcome = check_vectors(write);
+    with_vectors = outcome.has_value();
+  }
+  uint32_t document = 0;
+  {
+    const auto lock = access_.write();
+    document = table_->begin(document_key, write.document.head.metadata);
+  }
+  for (size_t first = 0; first < write.chunks.size(); first += kSliceChunks) {
+    const size_t count = std::min(kSliceChunks, write.chunks.size() - first);
+    const base::Result<> appended = append_slice(write, first, count, with_vectors);
+    if (!appended) outcome = appended;
+  }
+  const auto lock = access_.write();
+  retire(table_->activate(document));
+  const DocumentRows added = table_->document(document);
+  lexical_->activate(added.first_row, added.rows);
+  return outcome;
 }
 
-void CollectionIndex::append_slice(const Slice& slice, uint32_t document) {
-  for (uint32_t id = 0; id < slice.new_terms.size(); ++id) lexical_.dictionary.insert(slice.new_terms.term(id));
-  lexical_.lists.resize(lexical_.dictionary.size());
-  for (size_t i = 0; i < slice.chunk_keys.size(); ++i) {
-    const Row row = rows_.size();
-    rows_.append(slice.chunk_keys[i], document, slice.lengths[i]);
-    for (const auto& [id, tf] : slice.terms[i]) lexical_.lists[id].append(row, tf, slice.lengths[i]);
+base::Result<> CollectionIndex::append_slice(const core::DocumentWrite& write, size_t first, size_t count,
+                                             bool with_vectors) {
+  const std::span chunks = std::span(write.chunks).subspan(first, count);
+  std::vector<RowText> texts;
+  std::vector<int64_t> keys;
+  for (const core::Chunk& chunk : chunks) {
+    texts.push_back(row_text(write, chunk));
+    keys.push_back(chunk.key);
   }
-  if (vectors_.dimensions() > 0) vectors_.append(slice.vectors);
+  const PreparedRows prepared = prepare_rows(texts, options_.stemming);
+  lexical_->make_room(prepared);
+  const size_t dimensions = with_vectors ? write.dimensions : 0;
+  const auto values = std::span(write.vectors).subspan(first * dimensions, count * dimensions);
+  const base::Result<EncodedVectors> encoded = vectors_->encode(values, count, dimensions);
+
+  const auto lock = access_.write();
+  table_->append(keys, prepared.lengths());
+  lexical_->append(prepared);
+  if (encoded) {
+    vectors_->append(*encoded);
+    return {};
+  }
+  vectors_->append_nothing(count);
+  return std::unexpected(encoded.error());
 }
 
-void CollectionIndex::activate(int64_t document_key, uint32_t document) {
-  DocumentSlot& slot = rows_.slots[document];
-  std::ranges::sort(document_terms_);
-  uint32_t before = 0;
-  for (const uint32_t id : document_terms_) {
-    append_varint(slot.terms, id - before);
-    append_varint(slot.terms, document_counts_[id]);
-    PostingList& list = lexical_.lists[id];
-    if (list.live == 0) ++lexical_.live_terms;
-    list.live += document_counts_[id];
-    document_counts_[id] = 0;
-    before = id;
-  }
-  slot.terms.shrink_to_fit();
-  document_terms_.clear();
-  rows_.set_live(document, true);
-  live_vectors_ += vectors_.count(slot.first_row, slot.rows);
-  slot_of_[document_key] = document;
-}
-
-void CollectionIndex::retire(int64_t document_key) {
-  const auto found = slot_of_.find(document_key);
-  if (found == slot_of_.end()) return;
-  DocumentSlot& slot = rows_.slots[found->second];
-  VarintReader reader(slot.terms);
-  uint32_t id = 0;
-  while (!reader.at_end()) {
-    id += reader.next();
-    PostingList& list = lexical_.lists[id];
-    list.live -= reader.next();
-    if (list.live == 0) --lexical_.live_terms;
-  }
-  slot.terms = {};
-  slot.metadata.clear();
-  rows_.set_live(found->second, false);
-  live_vectors_ -= vectors_.count(slot.first_row, slot.rows);
-  slot_of_.erase(found);
+void CollectionIndex::retire(const std::optional<DocumentRows>& former) {
+  if (!former) return;
+  lexical_->remove(former->first_row, former->rows);
+  vectors_->remove(former->first_row, former->rows);
 }
 
 void CollectionIndex::remove(int64_t document_key) {
   const auto lock = access_.write();
-  retire(document_key);
+  retire(table_->remove(document_key));
+}
+
+std::vector<core::IndexHit> CollectionIndex::hits(const std::vector<RowHit>& rows) const {
+  std::vector<core::IndexHit> hits;
+  hits.reserve(rows.size());
+  const std::span chunk_keys = table_->chunk_keys();
+  const std::span documents = table_->row_documents();
+  for (const RowHit& hit : rows) {
+    hits.push_back({chunk_keys[hit.row], table_->document(documents[hit.row]).key, hit.score});
+  }
+  return hits;
 }
 
 std::vector<core::IndexHit> CollectionIndex::search_lexical(const core::IndexQuery& query, Pruning pruning) const {
+  const LexicalQuery wanted =
+      query.operators ? parse_query(query.text, options_.stemming) : plain_query(query.text, options_.stemming);
+  if (query.k == 0 || wanted.empty()) return {};
   const auto lock = access_.read();
-  if (query.k == 0 || rows_.live_rows == 0) return {};
-  RowFilter filter(rows_, query.filter);
-  const std::vector<QueryTerm> terms = query_terms(lexical_, rows_, query.text, stemming_);
-  return score_terms(rows_, terms, query.k, filter, pruning);
+  const RowSelection selection = table_->select(query.filter);
+  if (selection.count == 0) return {};
+  return hits(lexical_->search(wanted, query.k, selection, pruning));
 }
 
-base::Result<std::vector<core::IndexHit>> CollectionIndex::search_dense(const core::IndexQuery& query,
-                                                                        const DotKernels& kernels) const {
-  double squares = 0;
-  for (const float x : query.vector) squares += double{x} * x;
-  if (!std::isfinite(squares)) {
-    return base::fail(base::Code::invalid, "VECTOR_NOT_FINITE", "The query vector holds a value that is no number.");
-  }
+base::Result<std::vector<core::IndexHit>> CollectionIndex::search_dense(const core::IndexQuery& query) const {
   const auto lock = access_.read();
-  if (vectors_.dimensions() == 0) return std::vector<core::IndexHit>();
-  if (query.vector.size() != vectors_.dimensions()) {
-    return base::fail(base::Code::invalid, "DIMENSION_MISMATCH",
-                      fmt::format("The query vector has {} dimensions, the collection {}. Embed the query with the "
-                                  "collection's model.",
-                                  query.vector.size(), vectors_.dimensions()));
-  }
-  if (squares < 1e-60 || query.k == 0) return std::vector<core::IndexHit>();
-  RowFilter filter(rows_, query.filter);
-  return vectors_.search(rows_, query.vector, query.k, filter, kernels);
+  const VectorQuery wanted{.vector = query.vector, .k = query.k, .recall = query.recall, .ef = query.ef};
+  TESSERA_TRY(const std::vector<RowHit> rows, vectors_->search(wanted, table_->select(query.filter)));
+  return hits(rows);
 }
 
 core::IndexStats CollectionIndex::stats() const {
-  constexpr size_t kMapNode = 32;
-  constexpr size_t kMetadataNode = 160;  // a tree node with a name and a value
   const auto lock = access_.read();
+  const VectorStats vectors = vectors_->stats();
   core::IndexStats stats;
-  stats.documents = static_cast<int64_t>(rows_.live_documents);
-  stats.chunks = static_cast<int64_t>(rows_.live_rows);
-  stats.terms = static_cast<int64_t>(lexical_.live_terms);
-  stats.dimensions = static_cast<int64_t>(vectors_.dimensions());
-  size_t bytes = lexical_.memory_bytes() + vectors_.memory_bytes();
-  bytes += rows_.chunk_keys.capacity() * sizeof(int64_t) + rows_.live.capacity() * sizeof(uint64_t);
-  bytes += (rows_.documents.capacity() + rows_.lengths.capacity()) * sizeof(uint32_t);
-  bytes += rows_.slots.capacity() * sizeof(DocumentSlot) + rows_.live_documents * kMapNode;
-  for (const DocumentSlot& slot : rows_.slots) bytes += slot.terms.capacity() + slot.metadata.size() * kMetadataNode;
-  bytes += lexical_.dictionary.size() * 2 * sizeof(uint32_t);  // the applier's counters
-  stats.memory_bytes = static_cast<int64_t>(bytes);
+  stats.documents = static_cast<int64_t>(table_->live_counts().documents);
+  stats.chunks = static_cast<int64_t>(table_->live_counts().rows);
+  stats.terms = static_cast<int64_t>(lexical_->terms());
+  stats.segments = static_cast<int64_t>(lexical_->segments());
+  stats.dimensions = static_cast<int64_t>(vectors.dimensions);
+  stats.memory_bytes = static_cast<int64_t>(lexical_->memory_bytes() + table_->memory_bytes() + vectors.memory_bytes);
+  stats.mapped_bytes = static_cast<int64_t>(lexical_->file_bytes() + vectors.mapped_bytes);
+  stats.vectors = {.rows = static_cast<int64_t>(vectors.vectors),
+                   .graph_rows = static_cast<int64_t>(vectors.graph_rows),
+                   .m = static_cast<int64_t>(vectors.m),
+                   .ef_construction = static_cast<int64_t>(vectors.ef_construction),
+                   .ef = static_cast<int64_t>(vectors.ef),
+                   .recall_target = vectors.recall_target,
+                   .recall_measured = vectors.recall};
   return stats;
+}
+
+base::Result<bool> CollectionIndex::maintain(const std::atomic<bool>& stop) {
+  const std::lock_guard working(maintenance_);
+  std::unique_ptr<LexicalJob> segments;
+  {
+    const auto lock = access_.read();
+    segments = lexical_->plan();
+  }
+  if (segments != nullptr) {
+    const base::Result<> done = segments->run(stop);
+    const auto lock = access_.write();
+    if (done) lexical_->install(std::move(segments));
+    if (!done) return std::unexpected(done.error());
+    return true;
+  }
+  std::unique_ptr<VectorIndex::Job> rows;
+  {
+    const auto lock = access_.read();
+    rows = vectors_->plan();
+  }
+  if (rows == nullptr) return false;
+  rows->run(stop);
+  const auto lock = access_.write();
+  vectors_->install(std::move(rows));
+  return true;
+}
+
+base::Result<std::shared_ptr<CollectionIndex>> CollectionIndex::compacted() {
+  const std::lock_guard working(maintenance_);
+  DocumentTable::Compacted compacted = table_->compacted();
+  auto fresh = std::make_shared<CollectionIndex>(files_, options_);
+  TESSERA_TRY(fresh->lexical_, lexical_->compacted(compacted.rows));
+  fresh->vectors_ = vectors_->compacted(compacted.rows);
+  fresh->table_ = std::move(compacted.table);
+  return fresh;
+}
+
+base::Result<> CollectionIndex::save(ByteWriter& record, std::vector<FileEntry>& files) {
+  const std::lock_guard working(maintenance_);
+  record.put(static_cast<uint8_t>(options_.stemming));
+  TESSERA_CHECK(table_->save(files_, record, files));
+  TESSERA_CHECK(lexical_->save(record, files));
+  TESSERA_CHECK(vectors_->save(files_, record, files));
+  const auto lock = access_.write();
+  lexical_->release_saved();
+  return {};
+}
+
+base::Result<std::shared_ptr<CollectionIndex>> CollectionIndex::load(FileStore& files, ByteReader& record,
+                                                                     CollectionOptions options) {
+  options.stemming = record.get<uint8_t>() != 0;
+  auto index = std::make_shared<CollectionIndex>(files, options);
+  TESSERA_TRY(index->table_, DocumentTable::load(files, record));
+  TESSERA_TRY(index->lexical_, SegmentedIndex::load(files, record, options.lexical));
+  TESSERA_TRY(index->vectors_, VectorIndex::load(files, record, index->table_->live(), options.vectors));
+  const Row rows = index->table_->rows();
+  if (!record.good() || index->lexical_->rows() != rows || index->vectors_->rows() != rows ||
+      index->lexical_->live_rows() != index->table_->live_counts().rows) {
+    return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.",
+                      "the parts of a collection do not fit together");
+  }
+  return index;
 }
 
 }  // namespace tessera::index

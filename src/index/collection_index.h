@@ -1,26 +1,32 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
-#include <unordered_map>
+#include <mutex>
 
 #include "core/documents.h"
+#include "core/index.h"
 #include "index/access.h"
-#include "index/lexical/lexical_index.h"
-#include "index/row_table.h"
-#include "index/vector/vector_store.h"
+#include "index/filter/document_table.h"
+#include "index/lexical/segmented_index.h"
+#include "index/vector/vector_index.h"
 
 namespace tessera::index {
 
-class SnapshotReader;
-class SnapshotWriter;
+struct CollectionOptions {
+  bool stemming = false;
+  SegmentedIndex::Options lexical;
+  VectorOptions vectors;
+};
 
-/// One collection's rows, terms and vectors. Any number of searches run beside one applier, who alone calls put,
-/// remove, compacted and encode; long documents are added in slices, so that searches never wait long, and become
-/// visible at once, together with the disappearance of their former version. Owned by shared pointers: a search keeps
-/// what it began with.
+/// One collection: its documents and rows, their terms and their vectors. Any number of searches run beside one
+/// applier, who alone calls put, remove, compacted and save; long documents are added in slices, so that searches never
+/// wait long, and become visible at once, together with the disappearance of their former version. One maintenance
+/// thread may call maintain() beside them. Owned by shared pointers: a search keeps what it began with. `files`
+/// outlives it.
 class CollectionIndex {
  public:
-  explicit CollectionIndex(bool stemming) : stemming_(stemming) {}
+  CollectionIndex(FileStore& files, const CollectionOptions& options);
 
   /// Errors (the text is searchable nevertheless): invalid DIMENSION_MISMATCH, VECTOR_SHAPE. exhausted
   /// COLLECTION_INDEX_FULL: nothing was added, the former version is gone.
@@ -29,46 +35,39 @@ class CollectionIndex {
 
   [[nodiscard]] std::vector<core::IndexHit> search_lexical(const core::IndexQuery& query,
                                                            Pruning pruning = Pruning::on) const;
-  [[nodiscard]] base::Result<std::vector<core::IndexHit>> search_dense(
-      const core::IndexQuery& query, const DotKernels& kernels = best_dot_kernels()) const;
+  /// Errors: invalid DIMENSION_MISMATCH, VECTOR_NOT_FINITE.
+  [[nodiscard]] base::Result<std::vector<core::IndexHit>> search_dense(const core::IndexQuery& query) const;
   [[nodiscard]] core::IndexStats stats() const;
+  [[nodiscard]] size_t rows() const { return table_->rows(); }                                    ///< the applier's
+  [[nodiscard]] size_t dead_rows() const { return table_->rows() - table_->live_counts().rows; }  ///< the applier's
 
-  [[nodiscard]] size_t dead_rows() const { return rows_.size() - rows_.live_rows; }
-  [[nodiscard]] size_t rows() const { return rows_.size(); }
-  /// The same without dead rows, unused terms and spare memory.
-  [[nodiscard]] std::shared_ptr<CollectionIndex> compacted() const;
+  /// One piece of background work (a segment written or merged, rows taken into the graph); false if there was none.
+  /// Errors: unavailable STORAGE_FAILED, invalid SNAPSHOT_DAMAGED; what the work was meant for goes on as before.
+  base::Result<bool> maintain(const std::atomic<bool>& stop);
 
-  void encode(SnapshotWriter& writer) const;
-  /// Null when the bytes do not describe a sound index.
-  static std::shared_ptr<CollectionIndex> decode(SnapshotReader& reader);
+  /// The same without dead rows. Waits for running maintenance. Errors as maintain.
+  [[nodiscard]] base::Result<std::shared_ptr<CollectionIndex>> compacted();
+  /// Writes what is in no file yet; puts what load() needs into `record` and the files it stands on into `files`. Waits
+  /// for running maintenance. Errors: unavailable STORAGE_FAILED.
+  base::Result<> save(ByteWriter& record, std::vector<FileEntry>& files);
+  /// Errors: invalid SNAPSHOT_DAMAGED, unavailable STORAGE_FAILED.
+  static base::Result<std::shared_ptr<CollectionIndex>> load(FileStore& files, ByteReader& record,
+                                                             CollectionOptions options);
 
  private:
-  struct Slice;
-  void make_slice(const core::DocumentWrite& write, size_t first, size_t count, Slice& slice);
-  void count_terms(std::string_view text, Slice& slice, RowTerms& terms);
-  uint32_t number_of(std::string_view term, Slice& slice) const;
-  void append_slice(const Slice& slice, uint32_t document);
-  base::Result<size_t> prepare_vectors(const core::DocumentWrite& write);
-  void activate(int64_t document_key, uint32_t document);
-  void retire(int64_t document_key);
-  void copy_lists(const CollectionIndex& from, const std::vector<Row>& new_rows);
-  bool decode_rows(SnapshotReader& reader);
-  bool decode_terms(SnapshotReader& reader);
-  bool decode_vectors(SnapshotReader& reader);
-  bool count_live_terms();
+  base::Result<> check_vectors(const core::DocumentWrite& write) const;
+  base::Result<> append_slice(const core::DocumentWrite& write, size_t first, size_t count, bool with_vectors);
+  void retire(const std::optional<DocumentRows>& former);
+  [[nodiscard]] std::vector<core::IndexHit> hits(const std::vector<RowHit>& rows) const;
 
-  const bool stemming_;
+  FileStore& files_;
+  const CollectionOptions options_;
+  std::mutex maintenance_;  // held while a job is planned, run and installed, and by save and compaction
   Access access_;
   // Guarded by access_; the applier reads without it.
-  RowTable rows_;
-  LexicalIndex lexical_;
-  VectorStore vectors_;
-  uint64_t live_vectors_ = 0;
-  // The applier's own.
-  std::unordered_map<int64_t, uint32_t> slot_of_;  // document key -> live slot
-  std::vector<uint32_t> row_counts_;               // by term number; zero between rows
-  std::vector<uint32_t> document_counts_;          // by term number; zero between documents
-  std::vector<uint32_t> document_terms_;           // with a count
+  std::unique_ptr<DocumentTable> table_;
+  std::unique_ptr<SegmentedIndex> lexical_;
+  std::unique_ptr<VectorIndex> vectors_;
 };
 
 }  // namespace tessera::index

@@ -15,7 +15,11 @@ TEST(RetrievalIndexConcurrency, SearchesSeeWholeDocumentsOnly) {
   const auto directory = std::filesystem::path(::testing::TempDir()) / "index_concurrency";
   std::filesystem::remove_all(directory);
   const auto logger = base::silent_logger();
-  IndexOptions options{.directory = directory, .compact_dead_share = 0.25, .compact_rows_min = 100};
+  IndexOptions options{.directory = directory,
+                       .compact_dead_share = 0.25,
+                       .compact_rows_min = 100,
+                       .freeze_rows = 200,
+                       .graph_rows = 300};
   auto index = create_retrieval_index(options, *logger).value();
   constexpr size_t kChunks = 150;  // more than one slice
   constexpr int64_t kDocuments = 12;

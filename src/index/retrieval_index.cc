@@ -1,35 +1,61 @@
 #include "index/retrieval_index.h"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "index/access.h"
 #include "index/collection_index.h"
-#include "index/snapshot/snapshot_store.h"
+#include "index/files/file_store.h"
+#include "index/work_list.h"
 
 namespace tessera::index {
 namespace {
 
-/// The port's implementation: collections by id, each with its own lock; one applier; a snapshot store.
+constexpr uint32_t kRecordVersion = 1;
+/// Maintenance saves its results when there was nothing more to do for so long.
+constexpr std::chrono::milliseconds kQuietBeforeSave{2000};
+constexpr std::chrono::milliseconds kPauseAfterFailure{5000};
+
+/// A collection's index, when it last changed, and what the manifest in force says of it.
+struct Entry {
+  std::shared_ptr<CollectionIndex> index;
+  int64_t changed_at = 0;  ///< sequence
+  bool saved = false;      ///< `record` and `files` describe it as it is
+  std::string record;
+  std::vector<FileEntry> files;
+};
+
+/// The port's implementation: collections by id, each with its own lock; one applier; a maintenance thread; files.
 class Engine final : public core::RetrievalIndex {
  public:
-  Engine(IndexOptions options, base::Logger& logger) : options_(std::move(options)), logger_(logger) {
-    if (!options_.directory.empty()) snapshots_.emplace(options_.directory);
+  Engine(IndexOptions options, base::Logger& logger)
+      : options_(std::move(options)), logger_(logger), files_(options_.directory) {}
+
+  ~Engine() override {
+    work_.stop();
+    if (maintenance_.joinable()) maintenance_.join();
   }
 
   void load() {
-    if (!snapshots_) return;
-    auto loaded = snapshots_->load();
-    if (!loaded) {
-      logger_.failure("index_snapshot_damaged", loaded.error());
-      snapshots_->remove_all();
-      return;
+    if (const auto loaded = load_manifest(); !loaded) {
+      note_damage(loaded.error());
+      collections_.clear();
+      applied_ = 0;
+      files_.remove_all();
     }
-    contents_ = std::move(*loaded);
-    applied_ = contents_.sequence;
+    for (const auto& [id, entry] : collections_) work_.add(id);
+  }
+
+  void start() {
+    maintenance_ = std::thread([this] { maintain(); });
   }
 
   base::Result<> apply(const core::StoreChange& change) override {
@@ -43,20 +69,19 @@ class Engine final : public core::RetrievalIndex {
       case core::StoreChange::Kind::remove:
         if (const auto index = find(change.collection_id)) {
           index->remove(change.document_key);
-          changed(change);
+          changed(change.collection_id, change.sequence);
         }
         break;
       case core::StoreChange::Kind::drop_collection: {
         std::shared_ptr<CollectionIndex> dropped;  // outlives the lock: freeing it takes time
         const auto lock = access_.write();
-        if (const auto at = contents_.collections.find(change.collection_id); at != contents_.collections.end()) {
+        if (const auto at = collections_.find(change.collection_id); at != collections_.end()) {
           dropped = std::move(at->second.index);
-          contents_.collections.erase(at);
+          collections_.erase(at);
         }
         break;
       }
     }
-    contents_.sequence = change.sequence;
     applied_ = change.sequence;
     return outcome;
   }
@@ -84,45 +109,89 @@ class Engine final : public core::RetrievalIndex {
     std::vector<std::shared_ptr<CollectionIndex>> indexes;
     {
       const auto lock = access_.read();
-      for (const auto& [id, entry] : contents_.collections) indexes.push_back(entry.index);
+      for (const auto& [id, entry] : collections_) indexes.push_back(entry.index);
     }
     core::IndexStats total;
-    for (const auto& index : indexes) {
-      const core::IndexStats one = index->stats();
-      total.documents += one.documents;
-      total.chunks += one.chunks;
-      total.terms += one.terms;
-      total.dimensions = std::max(total.dimensions, one.dimensions);
-      total.memory_bytes += one.memory_bytes;
-    }
+    for (const auto& index : indexes) total.add(index->stats());
     return total;
   }
 
   base::Result<> save() override {
     const std::lock_guard applying(applier_);
-    if (!snapshots_) return {};
-    return snapshots_->save(contents_);
+    if (!files_.on_disk() || saved_sequence_ == applied_) return {};
+    ByteWriter manifest;
+    manifest.put(kRecordVersion);
+    manifest.put(applied_.load());
+    manifest.put(static_cast<uint32_t>(collections_.size()));
+    std::vector<FileEntry> files;
+    for (auto& [id, entry] : collections_) {
+      if (!entry.saved) {
+        ByteWriter record;
+        entry.files.clear();
+        TESSERA_CHECK(entry.index->save(record, entry.files));
+        entry.record = record.bytes();
+        entry.saved = true;
+      }
+      manifest.put(id);
+      manifest.put(entry.changed_at);
+      manifest.put_string(entry.record);
+      files.insert(files.end(), entry.files.begin(), entry.files.end());
+    }
+    TESSERA_CHECK(files_.commit(manifest.bytes(), files));
+    saved_sequence_ = applied_;
+    return {};
   }
 
   void clear() override {
     const std::lock_guard applying(applier_);
-    IndexContents forgotten;  // outlives the lock
-    const auto lock = access_.write();
-    std::swap(forgotten, contents_);
-    applied_ = 0;
-    if (snapshots_) snapshots_->remove_all();
+    std::map<int64_t, Entry> forgotten;  // outlives the lock
+    {
+      const auto lock = access_.write();
+      std::swap(forgotten, collections_);
+      applied_ = 0;
+      saved_sequence_ = -1;
+    }
+    forgotten.clear();
+    files_.remove_all();
+  }
+
+  [[nodiscard]] core::IndexDamage damage() const override {
+    const std::lock_guard lock(damage_mutex_);
+    return damage_;
+  }
+
+  void set_damage_listener(std::function<void()> listener) override {
+    const std::lock_guard lock(damage_mutex_);
+    damage_listener_ = std::move(listener);
+    // What was found before anybody listened.
+    if (std::exchange(damage_unheard_, false) && damage_listener_) damage_listener_();
   }
 
  private:
   [[nodiscard]] std::shared_ptr<CollectionIndex> find(int64_t id) const {
     const auto lock = access_.read();
-    const auto at = contents_.collections.find(id);
-    return at == contents_.collections.end() ? nullptr : at->second.index;
+    const auto at = collections_.find(id);
+    return at == collections_.end() ? nullptr : at->second.index;
   }
 
-  void changed(const core::StoreChange& change) {
-    const auto lock = access_.write();
-    contents_.collections[change.collection_id].changed_at = change.sequence;
+  /// The applier's.
+  void changed(int64_t id, int64_t sequence) {
+    Entry& entry = collections_[id];
+    entry.changed_at = sequence;
+    entry.saved = false;
+    work_.add(id);
+  }
+
+  [[nodiscard]] CollectionOptions collection_options(bool stemming) const {
+    CollectionOptions options;
+    options.stemming = stemming;
+    options.vectors.m = options_.m;
+    options.vectors.ef_construction = options_.ef_construction;
+    options.vectors.ef = options_.ef;
+    options.vectors.recall = options_.recall;
+    if (options_.freeze_rows > 0) options.lexical.freeze_rows = options_.freeze_rows;
+    if (options_.graph_rows > 0) options.vectors.graph_rows = options_.graph_rows;
+    return options;
   }
 
   base::Result<> put(const core::StoreChange& change) {
@@ -131,28 +200,121 @@ class Engine final : public core::RetrievalIndex {
     }
     std::shared_ptr<CollectionIndex> index = find(change.collection_id);
     if (index == nullptr) {
-      index = std::make_shared<CollectionIndex>(change.settings.stemming);
+      index = std::make_shared<CollectionIndex>(files_, collection_options(change.settings.stemming));
       const auto lock = access_.write();
-      contents_.collections[change.collection_id].index = index;
+      collections_[change.collection_id].index = index;
     }
     base::Result<> outcome = index->put(change.document_key, *change.document);
-    changed(change);
+    changed(change.collection_id, change.sequence);
     const auto limit = static_cast<size_t>(options_.compact_dead_share * static_cast<double>(index->rows()));
     if (index->dead_rows() >= options_.compact_rows_min && index->dead_rows() > limit) {
-      std::shared_ptr<CollectionIndex> fresh = index->compacted();
-      const auto lock = access_.write();
-      contents_.collections[change.collection_id].index.swap(fresh);
+      auto compacted = index->compacted();
+      if (compacted) {
+        std::shared_ptr<CollectionIndex> fresh = std::move(*compacted);  // the old one outlives the lock
+        const auto lock = access_.write();
+        collections_[change.collection_id].index.swap(fresh);
+      } else {
+        logger_.failure("index_compaction_failed", compacted.error());
+      }
     }
     return outcome;
   }
 
+  base::Result<> load_manifest() {
+    TESSERA_TRY(const std::string payload, files_.read_manifest());
+    if (payload.empty()) return {};
+    ByteReader manifest(payload);
+    const auto damaged = [](std::string reason) {
+      return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.", std::move(reason));
+    };
+    if (manifest.get<uint32_t>() != kRecordVersion) return damaged("MANIFEST: records of another version");
+    const auto sequence = manifest.get<int64_t>();
+    for (auto left = manifest.get<uint32_t>(); left > 0 && manifest.good(); --left) {
+      const auto id = manifest.get<int64_t>();
+      Entry& entry = collections_[id];
+      entry.changed_at = manifest.get<int64_t>();
+      entry.record = manifest.get_string();
+      ByteReader record(entry.record);
+      TESSERA_TRY(entry.index, CollectionIndex::load(files_, record, collection_options(false)));
+      // The first save after a start writes a small record anew rather than trusting what is kept of the old one.
+      entry.saved = false;
+      if (!record.good() || !record.at_end()) return damaged("MANIFEST: a record is too long or too short");
+    }
+    if (!manifest.good() || !manifest.at_end()) return damaged("MANIFEST: its records contradict themselves");
+    applied_ = sequence;
+    saved_sequence_ = sequence;
+    return {};
+  }
+
+  void note_damage(const base::Error& error) {
+    logger_.failure("index_snapshot_damaged", error);
+    const std::lock_guard lock(damage_mutex_);
+    ++damage_.found;
+    damage_.last = error.detail;
+  }
+
+  void maintain() {
+    // Files are looked at first, so that damage is known early.
+    while (!work_.stop_flag()) {
+      const auto verified = files_.verify_next();
+      if (verified && !*verified) break;
+      if (verified) continue;
+      note_damage(verified.error());
+      const std::lock_guard lock(damage_mutex_);
+      if (damage_listener_) damage_listener_();
+      damage_unheard_ = !damage_listener_;
+    }
+    while (!work_.stop_flag()) {
+      const auto patience = maintained_.empty() ? std::nullopt : std::optional(kQuietBeforeSave);
+      if (const auto id = work_.next(patience)) {
+        maintain(*id);
+      } else if (!work_.stop_flag()) {
+        save_maintained();
+      }
+    }
+  }
+
+  void maintain(int64_t id) {
+    const std::shared_ptr<CollectionIndex> index = find(id);
+    if (index == nullptr) return;
+    const base::Result<bool> worked = index->maintain(work_.stop_flag());
+    if (!worked) {
+      logger_.failure("index_maintenance_failed", worked.error());
+      work_.pause(kPauseAfterFailure);
+    }
+    if (worked && !*worked) return;
+    maintained_.insert(id);
+    work_.add(id);
+  }
+
+  /// What maintenance made would otherwise have to be made again after a restart.
+  void save_maintained() {
+    {
+      const std::lock_guard applying(applier_);
+      for (const int64_t id : maintained_) {
+        if (const auto at = collections_.find(id); at != collections_.end()) at->second.saved = false;
+      }
+      saved_sequence_ = -1;
+    }
+    maintained_.clear();
+    if (const auto saved = save(); !saved) logger_.failure("index_save_failed", saved.error());
+  }
+
   const IndexOptions options_;
   base::Logger& logger_;
+  FileStore files_;
   std::mutex applier_;
-  std::optional<SnapshotStore> snapshots_;  // guarded by applier_
+  int64_t saved_sequence_ = -1;  // guarded by applier_
   Access access_;
-  IndexContents contents_;  // guarded by access_; whoever holds applier_ reads without it
+  std::map<int64_t, Entry> collections_;  // guarded by access_; whoever holds applier_ reads without it
   std::atomic<int64_t> applied_{0};
+  mutable std::mutex damage_mutex_;
+  core::IndexDamage damage_;  // guarded by damage_mutex_, as all below
+  std::function<void()> damage_listener_;
+  bool damage_unheard_ = false;
+  WorkList work_;
+  std::set<int64_t> maintained_;  // since the last save; the maintenance thread's own
+  std::thread maintenance_;
 };
 
 }  // namespace
@@ -168,6 +330,7 @@ base::Result<std::unique_ptr<core::RetrievalIndex>> create_retrieval_index(Index
   }
   auto engine = std::make_unique<Engine>(std::move(options), logger);
   engine->load();
+  engine->start();
   return engine;
 }
 

@@ -20,12 +20,15 @@ struct IndexOptions {
   size_t ef_construction = 200;  ///< candidates looked at for a new row's links
   size_t ef = 0;                 ///< candidates of a search; 0: measured for `recall`
   double recall = 0.95;          ///< share of the true nearest that a search is to find
+  size_t freeze_rows = 0;        ///< rows of a live segment before it becomes a file; 0: the engine's own choice
+  size_t graph_rows = 0;         ///< vectors from which on there is a graph; 0: the engine's own choice
 };
 
-/// Builds the engine of lexical (BM25) and dense (cosine) search. A good snapshot in the directory is loaded, with its
-/// applied sequence; a damaged one is logged as index_snapshot_damaged and removed, and the index starts empty, to be
-/// replayed from the store. `logger` outlives the index. Errors: unavailable INDEX_DIRECTORY (cannot be created).
-/// Blocking.
+/// Builds the engine of lexical (BM25) and dense (cosine) search. Good files in the directory are mapped, with their
+/// applied sequence; damaged ones are logged as index_snapshot_damaged and removed, and the index starts empty, to be
+/// replayed from the store. Large files are looked at in the background: damage there is told to the damage listener.
+/// One thread of the index's own merges segments and builds graphs. `logger` outlives the index. Errors: unavailable
+/// INDEX_DIRECTORY (cannot be created). Blocking.
 ///
 /// What the port leaves open: a vector of zeros or with NaN has no direction, so it matches nothing, stored or asked
 /// (asked with NaN: invalid VECTOR_NOT_FINITE). A put whose vectors do not fit the collection is indexed by its text

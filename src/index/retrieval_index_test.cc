@@ -24,6 +24,11 @@ class RetrievalIndexTest : public ::testing::Test {
     IndexOptions options;
     if (with_files) options.directory = directory_;
     options.compact_rows_min = 40;
+    if (with_files) {
+      // Small enough for segments to be written and merged, and graphs built, while a test runs.
+      options.freeze_rows = 40;
+      options.graph_rows = 100;
+    }
     return create_retrieval_index(options, *logger_).value();
   }
 
@@ -74,6 +79,7 @@ TEST_F(RetrievalIndexTest, RandomOperationsAgreeWithTheModel) {
         query.vector = vector;
         query.k = world.below(10) == 0 ? 100000 : world.below(15);
         query.filter = world.below(2) == 0 ? &filter : nullptr;
+        query.recall = 1;
         const auto lexical = index->search_lexical(query);
         ASSERT_TRUE(lexical);
         ASSERT_EQ(difference(*lexical, model.lexical(query), query.k), "") << "step " << step;
@@ -84,7 +90,8 @@ TEST_F(RetrievalIndexTest, RandomOperationsAgreeWithTheModel) {
         const core::IndexStats got = index->stats(collection);
         ASSERT_EQ(got.documents, expected.documents);
         ASSERT_EQ(got.chunks, expected.chunks);
-        ASSERT_EQ(got.terms, expected.terms);
+        if (got.segments <= 1) ASSERT_EQ(got.terms, expected.terms);
+        ASSERT_EQ(got.vectors.graph_rows <= got.vectors.rows, true);
       }
     }
   }

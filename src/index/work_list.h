@@ -1,0 +1,61 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <set>
+
+namespace tessera::index {
+
+/// Which collections may have something to maintain, for one thread that does it. Collections that stay in the list are
+/// taken in turn. Thread-safe; stopped before its thread is joined.
+class WorkList {
+ public:
+  void add(int64_t collection) {
+    const std::lock_guard lock(mutex_);
+    if (collections_.insert(collection).second) wake_.notify_one();
+  }
+
+  /// The next collection; waits for one, at most `patience` if given. Nothing: stopped, or patience is at an end.
+  std::optional<int64_t> next(std::optional<std::chrono::milliseconds> patience) {
+    std::unique_lock lock(mutex_);
+    const auto due = [this] { return stop_ || !collections_.empty(); };
+    if (patience) {
+      wake_.wait_for(lock, *patience, due);
+    } else {
+      wake_.wait(lock, due);
+    }
+    if (stop_ || collections_.empty()) return std::nullopt;
+    auto at = collections_.upper_bound(last_);
+    if (at == collections_.end()) at = collections_.begin();
+    last_ = *at;
+    collections_.erase(at);
+    return last_;
+  }
+
+  /// Returns after so long, or when stopped.
+  void pause(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, time, [this] { return stop_.load(); });
+  }
+
+  void stop() {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    wake_.notify_all();
+  }
+  /// Set by stop(): running work ends early.
+  [[nodiscard]] const std::atomic<bool>& stop_flag() const { return stop_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::set<int64_t> collections_;  // guarded by mutex_
+  int64_t last_ = 0;               // the collection taken last
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace tessera::index
