@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 import peers
 
@@ -77,18 +76,7 @@ class Ours(Peer):
 
     def build(self, texts):
         seconds = float(self.command(f"lexical {texts}").split()[0]) + float(self.command("save"))
-        return {"seconds": seconds, "settle": self.rest(), "disk_mb": peers.folder_mb(self.folder)}
-
-    def rest(self):
-        """Waits until the process has done nothing for a second (its own merges); the processor time that took."""
-        first = last = peers.processor_seconds(self.process.pid)
-        for _ in range(300):
-            time.sleep(1)
-            now = peers.processor_seconds(self.process.pid)
-            if now - last < 0.02:
-                break
-            last = now
-        return now - first
+        return {"seconds": seconds, "settle": peers.rest(self.process.pid), "disk_mb": peers.folder_mb(self.folder)}
 
     def search(self, texts, limit):
         with tempfile.NamedTemporaryFile("w", dir=self.folder.parent) as file:

@@ -1,10 +1,12 @@
 """What the comparisons of this folder share: installing peers under .peers/ (nothing system-wide), one core for all, medians."""
+import hashlib
 import json
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -12,6 +14,8 @@ PEERS = HERE / ".peers"
 DATA = PEERS / "data"
 sys.path.insert(0, str(HERE.parent))
 import machine  # noqa: E402,F401
+
+os.environ["LANCE_LOG"] = "error"  # it warns at every query
 
 SEARCH = {"numpy": "2.4.6", "lancedb": "0.40.0", "pyarrow": "26.0.1", "tantivy": "0.27.0", "bm25s": "0.3.16", "numba": "0.68.1", "wordfreq": "3.1.1"}
 LLAMA = {"llama-index-core": "0.14.25", "llama-index-vector-stores-chroma": "0.6.0", "llama-index-retrievers-bm25": "0.8.0",
@@ -60,7 +64,6 @@ def one_core():
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     for name in ("LANCE_CPU_THREADS", "TOKIO_WORKER_THREADS", "RAYON_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = "1"
-    os.environ["LANCE_LOG"] = "error"
 
 
 def resident_mb(pid="self"):
@@ -72,6 +75,26 @@ def processor_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def rest(pid, most=600):
+    """Waits until the process has done nothing for a second (merges, graphs); the processor time that took."""
+    first = last = processor_seconds(pid)
+    for _ in range(most):
+        time.sleep(1)
+        now = processor_seconds(pid)
+        if now - last < 0.02:
+            break
+        last = now
+    return now - first
+
+
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:12]
+
+
+def node_version():
+    return subprocess.check_output(["node", "--version"], text=True).strip()
+
+
 def folder_mb(path):
     return sum(p.stat().st_size for p in pathlib.Path(path).rglob("*") if p.is_file()) / 1e6
 
@@ -81,10 +104,15 @@ def percentile(values, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
+def short(value):
+    """12, 12.3, 0.123: what a ratio needs."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
 def ratio(pairs):
     """Median of peer / ours over the rounds, with the smallest and the largest: "12.3 (11.9 to 13.0)"."""
     values = [peer / ours for ours, peer in pairs]
-    return f"**{statistics.median(values):.1f}** ({min(values):.1f} to {max(values):.1f})"
+    return f"**{short(statistics.median(values))}** ({short(min(values))} to {short(max(values))})"
 
 
 class Report:
