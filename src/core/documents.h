@@ -46,6 +46,7 @@ struct DocumentHead {
   std::string source;  ///< path or URL it came from, or empty
   Metadata metadata;
   std::string content_hash;
+  uint64_t source_stamp = 0;  ///< what the source looked like when this content was taken (see SourceRecord)
   int64_t version = 0;
   int64_t chunks = 0;
   int64_t text_bytes = 0;
@@ -81,6 +82,15 @@ struct DocumentWrite {
   std::vector<Chunk> chunks;
   std::vector<float> vectors;
   size_t dimensions = 0;
+};
+
+/// A document by where it came from. `stamp` is a number that the source (a file) has only as long as it is the one
+/// that this content was taken from; 0: nothing is known of it. The store keeps it and puts no meaning into it.
+struct SourceRecord {
+  std::string source;
+  std::string document_id;
+  std::string content_hash;
+  uint64_t stamp = 0;
 };
 
 enum class PutOutcome { created, updated, unchanged };
@@ -156,11 +166,20 @@ class DocumentStore {
   virtual Task<base::Result<PutReceipt>> put_document(DocumentWrite write) = 0;
   virtual Task<base::Result<>> delete_document(Tenant tenant, std::string document_id) = 0;
   virtual Task<base::Result<DocumentHead>> find_document(Tenant tenant, std::string document_id) = 0;
+  /// One for each id, in their order; nothing where there is no such document. This form asks for one after the other.
+  virtual Task<base::Result<std::vector<std::optional<DocumentHead>>>> find_documents(
+      Tenant tenant, std::vector<std::string> document_ids);
   virtual Task<base::Result<Document>> load_document(Tenant tenant, std::string document_id) = 0;
   virtual Task<base::Result<std::vector<Chunk>>> load_chunks(Tenant tenant, std::string document_id) = 0;
   /// Ordered by document_id; an empty `collection` lists all of the tenant's.
   virtual Task<base::Result<Page<DocumentHead>>> list_documents(Tenant tenant, std::string collection,
                                                                 PageRequest page) = 0;
+  /// Documents of a collection whose source begins with `prefix` (not empty), ordered by source, then document_id. This
+  /// form reads every head of the collection.
+  virtual Task<base::Result<std::vector<SourceRecord>>> list_sources(CollectionName collection, std::string prefix);
+  /// Keeps each stamp with its document if that still has the record's content_hash; others are passed over. Changes no
+  /// version and tells no index. This form keeps nothing.
+  virtual Task<base::Result<>> note_stamps(Tenant tenant, std::vector<SourceRecord> records);
   /// Those of the keys that (still) exist and belong to the tenant, in the order asked; `score` is left 0.
   virtual Task<base::Result<std::vector<Passage>>> load_passages(Tenant tenant, std::vector<int64_t> chunk_keys) = 0;
 

@@ -41,9 +41,8 @@ struct ScanReport {
 struct DirectoryOptions {
   std::vector<std::string> allowed_roots;  ///< directories whose content clients may ask for; empty: none
   WalkBounds bounds;
-  size_t parallel = 16;           ///< documents at work at once, per task: they share the store's commits
+  size_t parallel = 16;           ///< a task has half as many batches of documents at work at once
   size_t paths_max = 1000;        ///< paths a scan report lists
-  size_t stamps_max = 1'000'000;  ///< files whose time and size are remembered
   base::Millis poll_every{5000};  ///< when the directory cannot be watched
   base::Millis settle{200};       ///< quiet time after a change before it is read
 };

@@ -102,6 +102,102 @@ TEST(Directory, ASecondPassReadsOnlyWhatChanged) {
   EXPECT_EQ(world.stored(), world.files.files());
 }
 
+TEST(Directory, AfterARestartNothingUnchangedIsRead) {
+  DirectoryWorld world;
+  for (int i = 0; i < 70; ++i) world.files.write(std::to_string(i) + ".md", "text " + std::to_string(i));
+  EXPECT_EQ(world.run().added, 70);
+  ASSERT_TRUE(world.directories->stop());
+  world.directories = world.make();
+  const int reads = world.files.reads();
+  world.files.write("3.md", "other");
+  const auto record = world.run();
+  EXPECT_EQ(world.files.reads(), reads + 1);
+  EXPECT_EQ(record.updated, 1);
+  EXPECT_EQ(record.unchanged, 69);
+  EXPECT_EQ(record.done, 70);
+}
+
+TEST(Directory, ATouchedFileIsReadOnce) {
+  DirectoryWorld world;
+  world.files.write("a.md", "alpha");
+  world.run();
+  const auto head = [&] {
+    core::PageRequest page;
+    return sync_wait(world.stores.documents().list_documents(world.context.tenant, "", page))->items.at(0);
+  };
+  const auto before = head();
+  world.files.write("a.md", "alpha");
+  const int reads = world.files.reads();
+  EXPECT_EQ(world.run().unchanged, 1);
+  EXPECT_EQ(world.files.reads(), reads + 1);
+  EXPECT_EQ(world.run().unchanged, 1);
+  EXPECT_EQ(world.files.reads(), reads + 1);
+  EXPECT_EQ(head().version, before.version);
+}
+
+TEST(Directory, AFileChangedJustBeforeTheWalkIsReadAgain) {
+  DirectoryWorld world;
+  const int64_t now = world.clock.unix_ms() * 1'000'000;
+  world.files.write("young.md", "alpha");
+  world.files.set_modified("young.md", now - 1'999'000'000);
+  world.files.write("future.md", "beta");
+  world.files.set_modified("future.md", now + 1'000'000'000'000);
+  world.files.write("old.md", "gamma");
+  world.files.set_modified("old.md", now - 2'000'000'000);
+  world.run();
+  int reads = world.files.reads();
+  // Within the same granule: other content, the same times and size.
+  world.files.rewrite_unseen("young.md", "delta");
+  EXPECT_EQ(world.run().updated, 1);
+  EXPECT_EQ(world.files.reads(), reads + 2);
+  EXPECT_EQ(world.stored(), world.files.files());
+  // Old enough now: read once more, then believed.
+  world.clock.advance(base::Millis(5000));
+  world.run();
+  reads = world.files.reads();
+  world.run();
+  EXPECT_EQ(world.files.reads(), reads + 1);  // the one from the future
+}
+
+TEST(Directory, ContentThatCameAnotherWayIsNotTakenForTheFiles) {
+  DirectoryWorld world;
+  world.files.write("a.md", "alpha");
+  world.run();
+  IngestRequest upload;
+  upload.bytes = "from elsewhere";
+  upload.name = "a.md";
+  upload.source = "/vault/a.md";
+  ASSERT_EQ(world.take_in(upload)->outcome, core::PutOutcome::updated);
+  EXPECT_EQ(world.run().updated, 1);
+  EXPECT_EQ(world.stored(), world.files.files());
+  ASSERT_TRUE(sync_wait(world.library.remove(world.context, world.ingest.default_id(upload))));
+  EXPECT_EQ(world.run().added, 1);
+  EXPECT_EQ(world.stored(), world.files.files());
+}
+
+TEST(Directory, ManyDeletionsAreNotSearchableAfterwards) {
+  DirectoryWorld world;
+  for (int i = 0; i < 600; ++i) world.files.write(std::to_string(i) + ".md", "heron " + std::to_string(i));
+  EXPECT_EQ(world.run().added, 600);
+  for (int i = 0; i < 600; ++i) world.files.remove(std::to_string(i) + ".md");
+  EXPECT_EQ(world.run().deleted, 600);
+  EXPECT_TRUE(world.search("heron")->passages.empty());
+}
+
+TEST(Directory, AnUnreadableFileKeepsItsDocumentAndIsTold) {
+  DirectoryWorld world;
+  world.files.write("a.md", "alpha");
+  world.files.write("b.md", "beta");
+  world.run();
+  world.files.write("a.md", "alpha two");
+  world.files.set_unreadable("a.md");
+  const auto record = world.run();
+  EXPECT_EQ(record.failed, 1);
+  EXPECT_EQ(record.failures.at(0).item, "a.md");
+  EXPECT_EQ(record.deleted, 0);
+  EXPECT_EQ(world.stored().at("a.md"), "alpha");
+}
+
 TEST(Directory, AWalkThatWasCutShortDeletesNothing) {
   DirectoryWorld world;
   world.files.write("a.md", "alpha");

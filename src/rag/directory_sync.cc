@@ -2,16 +2,25 @@
 
 #include <algorithm>
 #include <atomic>
-#include <set>
 #include <utility>
 
 #include "async/task_scope.h"
+#include "rag/context_bounds.h"
+#include "rag/document_hash.h"
 
 namespace tessera::rag {
 
 namespace {
 
 using base::Code;
+
+// Enough that changing threads and syncing do not matter, little enough that memory does not and progress moves.
+constexpr size_t kBatchFilesMax = 32;
+constexpr int64_t kBatchBytesMax = 1 << 20;
+// Deletions that wait for one commit together.
+constexpr size_t kRemovalsAtOnce = 256;
+// The coarsest time a file system keeps (FAT).
+constexpr int64_t kGranuleNs = 2'000'000'000;
 
 std::string source_of(const std::string& root, const std::string& path) {
   return root.ends_with('/') ? root + path : root + "/" + path;
@@ -25,112 +34,143 @@ std::unexpected<base::Error> was_cancelled() {
   return base::fail(Code::cancelled, "TASK_CANCELLED", "The task was cancelled.");
 }
 
-}  // namespace
-
-std::optional<std::string> FileStamps::find(const std::string& source, uint64_t stamp) const {
-  const std::lock_guard lock(mutex_);
-  const auto it = stamps_.find(source);
-  if (it == stamps_.end() || it->second.stamp != stamp) return std::nullopt;
-  return it->second.content_hash;
+// The stamp to keep: none while a further change might leave the file the same time.
+uint64_t lasting_stamp(const DirectoryView& view, const FileEntry& file) {
+  return view.looked_ns - file.modified_ns < kGranuleNs ? 0 : file.stamp;
 }
 
-void FileStamps::remember(const std::string& source, const FileEntry& file, std::string content_hash, int64_t now_ns) {
-  constexpr int64_t kSettledNs = 2'000'000'000;
-  const std::lock_guard lock(mutex_);
-  if (now_ns - file.modified_ns < kSettledNs) {
-    stamps_.erase(source);
-    return;
+// Both lists are in order of path, so one walk over both finds what belongs together. Of several documents with one
+// source (clients may name any) the last is taken for the file's.
+void match(DirectoryView& view) {
+  const size_t inside = source_of(view.root, "").size();
+  const auto path_of = [&](const core::SourceRecord& record) { return std::string_view(record.source).substr(inside); };
+  view.files.reserve(view.walked.files.size());
+  auto known = view.known.begin();
+  for (const FileEntry& file : view.walked.files) {
+    while (known != view.known.end() && path_of(*known) < file.path) view.gone.push_back(&*known++);
+    FileMatch found{.file = &file};
+    for (; known != view.known.end() && path_of(*known) == file.path; ++known) found.known = &*known;
+    found.unchanged = found.known != nullptr && file.stamp != 0 && found.known->stamp == file.stamp &&
+                      found.known->content_hash.ends_with(view.fingerprint);
+    view.files.push_back(found);
   }
-  if (stamps_.size() >= max_ && !stamps_.contains(source)) stamps_.clear();  // rare; costs one pass of reading
-  stamps_[source] = {file.stamp, std::move(content_hash)};
+  for (; known != view.known.end(); ++known) view.gone.push_back(&*known);
 }
+
+// The files to read, in batches for `workers` workers.
+std::vector<std::span<const FileMatch* const>> cut(const std::vector<const FileMatch*>& files, size_t workers) {
+  const size_t files_max = std::clamp<size_t>(files.size() / (workers * 2), 1, kBatchFilesMax);
+  std::vector<std::span<const FileMatch* const>> batches;
+  for (size_t begin = 0; begin < files.size();) {
+    size_t end = begin;
+    int64_t bytes = 0;
+    do {
+      bytes += files[end++]->file->bytes;
+    } while (end < files.size() && end - begin < files_max && bytes + files[end]->file->bytes <= kBatchBytesMax);
+    batches.emplace_back(files.data() + begin, end - begin);
+    begin = end;
+  }
+  return batches;
+}
+
+}  // namespace
 
 /// One run over a directory, shared by its workers; lives in run()'s frame.
 struct DirectorySync::Pass {
   const core::RequestContext& context;
   TaskRegistry::Handle& task;
   DirectoryView view;
+  std::vector<const FileMatch*> changed;
+  std::vector<std::span<const FileMatch* const>> batches;  ///< parts of `changed`
   std::atomic<size_t> next{0};
 };
 
-core::Task<base::Result<DirectoryView>> DirectorySync::look(const core::RequestContext& context, std::string root,
-                                                            std::string collection) {
-  DirectoryView view;
-  view.root = std::move(root);
-  view.collection = std::move(collection);
-  const auto walk = [this, &view, &context]() -> base::Result<> {
+/// Files that were read.
+struct DirectorySync::Batch {
+  std::vector<const FileMatch*> files;
+  std::vector<IngestRequest> requests;  ///< of each of `files`
+  std::vector<std::pair<const FileMatch*, base::Error>> unread;
+};
+
+core::Task<base::Result<>> DirectorySync::walk(const core::RequestContext& context, DirectoryView& view) {
+  const auto job = [this, &view, &context]() -> base::Result<> {
     const auto wanted = [this](std::string_view name) { return parts_.parser.knows(name); };
     TESSERA_TRY(view.walked, parts_.files.walk(view.root, options_.bounds, wanted, context.cancel));
     return {};
   };
-  TESSERA_CO_CHECK(co_await parts_.pool.run(walk, context.cancel));
+  co_return co_await parts_.pool.run(job, context.cancel);
+}
+
+core::Task<base::Result<>> DirectorySync::list_known(const core::RequestContext& context, DirectoryView& view) {
   core::CollectionName name{context.tenant, view.collection};
-  const auto found = co_await parts_.store.find_collection(std::move(name));
-  if (!found) {
-    view.settings = parts_.ingest.collection_defaults();
-    if (found.error().code == Code::not_found) co_return view;
-    co_return std::unexpected(found.error());
+  const auto found = co_await parts_.store.find_collection(name);
+  if (!found && found.error().code != Code::not_found) co_return std::unexpected(found.error());
+  const auto& settings = found ? found->settings : parts_.ingest.collection_defaults();
+  view.fingerprint = '-' + parts_.ingest.fingerprint(settings);
+  if (!found) co_return base::Result<>{};
+  auto known = co_await parts_.store.list_sources(std::move(name), source_of(view.root, ""));
+  if (!known && known.error().code != Code::not_found) co_return std::unexpected(std::move(known).error());
+  if (known) view.known = *std::move(known);
+  co_return base::Result<>{};
+}
+
+core::Task<base::Result<>> DirectorySync::look(const core::RequestContext& context, DirectoryView& view) {
+  view.looked_ns = parts_.clock.unix_ms() * 1'000'000;
+  base::Result<> walking = was_cancelled();
+  base::Result<> listing = was_cancelled();
+  {
+    async::TaskScope both(co_await boost::asio::this_coro::executor);
+    both.spawn([&]() -> core::Task<> { walking = co_await walk(context, view); });
+    both.spawn([&]() -> core::Task<> { listing = co_await list_known(context, view); });
+    co_await both.join();
   }
-  view.settings = found->settings;
-  const std::string inside = source_of(view.root, "");
-  core::PageRequest page;
-  page.limit = 1000;
-  do {
-    if (cancelled(context)) co_return was_cancelled();
-    TESSERA_CO_TRY(auto heads, co_await parts_.store.list_documents(context.tenant, view.collection, page));
-    for (auto& head : heads.items) {
-      if (!head.source.starts_with(inside)) continue;
-      view.known[head.source] = {std::move(head.document_id), std::move(head.content_hash)};
-    }
-    page.cursor = std::move(heads.next_cursor);
-  } while (!page.cursor.empty());
-  co_return view;
+  TESSERA_CO_CHECK(walking);
+  TESSERA_CO_CHECK(listing);
+  co_return co_await parts_.pool.run([&view] { match(view); }, context.cancel);
 }
 
 core::Task<base::Result<>> DirectorySync::run(const core::RequestContext& context, TaskRegistry::Handle& task,
                                               std::string root, std::string collection) {
-  TESSERA_CO_TRY(auto view, co_await look(context, std::move(root), std::move(collection)));
-  Pass pass{context, task, std::move(view)};
+  Pass pass{.context = context, .task = task, .view = {}, .changed = {}, .batches = {}};
+  pass.view.root = std::move(root);
+  pass.view.collection = std::move(collection);
+  TESSERA_CO_CHECK(co_await look(context, pass.view));
+  for (const FileMatch& each : pass.view.files) {
+    if (!each.unchanged) pass.changed.push_back(&each);
+  }
+  const size_t workers = std::max<size_t>(1, options_.parallel / 2);
+  pass.batches = cut(pass.changed, workers);
   task.update([&](core::TaskRecord& record) {
-    record.total = static_cast<int64_t>(pass.view.walked.files.size());
-    record.done = 0;
+    const auto unchanged = static_cast<int64_t>(pass.view.files.size() - pass.changed.size());
+    record.total = static_cast<int64_t>(pass.view.files.size());
+    record.done = unchanged;
+    record.unchanged += unchanged;
     record.failed = 0;
     record.failures.clear();
   });
   for (auto& [path, error] : pass.view.walked.failures) task.fail_item(path, std::move(error));
   {
-    async::TaskScope workers(co_await boost::asio::this_coro::executor);
-    for (size_t i = 0; i < std::max<size_t>(1, options_.parallel); ++i) workers.spawn(work(pass));
-    // Without a bound: each worker heeds the context's token between files.
-    std::ignore = co_await workers.join();
+    async::TaskScope scope(co_await boost::asio::this_coro::executor);
+    for (size_t i = 0; i < std::min(workers, pass.batches.size()); ++i) scope.spawn(work(pass));
+    // Without a bound: each worker heeds the context's token between batches.
+    std::ignore = co_await scope.join();
   }
   if (cancelled(context)) co_return was_cancelled();
   co_return co_await remove_gone(pass);
 }
 
 core::Task<> DirectorySync::work(Pass& pass) {
-  const auto& files = pass.view.walked.files;
   while (!cancelled(pass.context)) {
     const size_t i = pass.next++;
-    if (i >= files.size()) co_return;
-    if (unchanged(pass.view, files[i])) {
-      pass.task.update([](core::TaskRecord& record) { ++record.done, ++record.unchanged; });
-      continue;
+    if (i >= pass.batches.size()) co_return;
+    const auto batch = pass.batches[i];
+    if (const auto done = co_await take_in(pass, batch); !done) {
+      if (done.error().code == Code::cancelled) co_return;
+      for (const FileMatch* each : batch) pass.task.fail_item(each->file->path, done.error());
     }
-    const auto done = co_await take_in(pass, files[i]);
-    if (!done && done.error().code == Code::cancelled) co_return;
-    if (!done) pass.task.fail_item(files[i].path, done.error());
-    pass.task.update([](core::TaskRecord& record) { ++record.done; });
+    pass.task.update([&](core::TaskRecord& record) { record.done += static_cast<int64_t>(batch.size()); });
     co_await pass.task.persist_if_due();
   }
-}
-
-bool DirectorySync::unchanged(const DirectoryView& view, const FileEntry& file) const {
-  const std::string source = source_of(view.root, file.path);
-  const auto known = view.known.find(source);
-  if (known == view.known.end()) return false;
-  const auto remembered = stamps_.find(source, file.stamp);
-  return remembered && *remembered == known->second.content_hash;
 }
 
 IngestRequest DirectorySync::request_for(const DirectoryView& view, const FileEntry& file, std::string bytes) const {
@@ -139,125 +179,133 @@ IngestRequest DirectorySync::request_for(const DirectoryView& view, const FileEn
   request.name = file.path;
   request.collection = view.collection;
   request.source = source_of(view.root, file.path);
+  request.source_stamp = lasting_stamp(view, file);
   request.metadata["path"] = file.path;
   request.priority = IngestPriority::background;
   return request;
 }
 
-core::Task<base::Result<std::string>> DirectorySync::read(const core::RequestContext& context, const std::string& root,
-                                                          const FileEntry& file) {
-  const int64_t max = options_.bounds.file_bytes_max;
-  const auto job = [this, &root, &file, max]() -> base::Result<std::string> {
-    return parts_.files.read(root, file.path, max);
+core::Task<base::Result<>> DirectorySync::read(Pass& pass, std::span<const FileMatch* const> matches, Batch& batch) {
+  const auto job = [this, &pass, matches, &batch] {
+    for (const FileMatch* each : matches) {
+      if (cancelled(pass.context)) return;
+      auto bytes = parts_.files.read(pass.view.root, each->file->path, options_.bounds.file_bytes_max);
+      if (bytes) {
+        batch.files.push_back(each);
+        batch.requests.push_back(request_for(pass.view, *each->file, *std::move(bytes)));
+      } else {
+        batch.unread.emplace_back(each, std::move(bytes).error());
+      }
+    }
   };
-  co_return co_await parts_.pool.run(job, context.cancel);
+  co_return co_await parts_.pool.run(job, pass.context.cancel);
 }
 
-core::Task<base::Result<>> DirectorySync::take_in(Pass& pass, const FileEntry& file) {
-  auto bytes = co_await read(pass.context, pass.view.root, file);
-  if (!bytes) {
+core::Task<base::Result<>> DirectorySync::take_in(Pass& pass, std::span<const FileMatch* const> matches) {
+  Batch batch;
+  TESSERA_CO_CHECK(co_await read(pass, matches, batch));
+  if (cancelled(pass.context)) co_return was_cancelled();
+  for (auto& [each, error] : batch.unread) {
     // Deleted since the walk: the next pass sees that it is gone.
-    if (bytes.error().name == "FILE_NOT_FOUND") co_return base::Result<>{};
-    co_return std::unexpected(std::move(bytes).error());
+    if (error.name != "FILE_NOT_FOUND") pass.task.fail_item(each->file->path, std::move(error));
   }
-  auto request = request_for(pass.view, file, *std::move(bytes));
-  const std::string source = request.source;
-  const std::string content_hash = parts_.ingest.hash(request, pass.view.settings);
-  const auto receipt = co_await parts_.ingest.ingest(pass.context, std::move(request));
-  if (!receipt) {
-    if (receipt.error().name != "EMPTY_DOCUMENT") co_return std::unexpected(receipt.error());
-    // An empty note is no failure; what it said before must not be found any more.
-    const auto known = pass.view.known.find(source);
-    if (known == pass.view.known.end()) {
-      pass.task.update([](core::TaskRecord& record) { ++record.unchanged; });
-      co_return base::Result<>{};
+  const auto receipts = co_await parts_.ingest.ingest_batch(pass.context, std::move(batch.requests));
+  core::TaskRecord counted;
+  for (size_t i = 0; i < receipts.size(); ++i) {
+    const FileMatch& each = *batch.files[i];
+    if (receipts[i]) {
+      const auto outcome = receipts[i]->outcome;
+      counted.added += outcome == core::PutOutcome::created ? 1 : 0;
+      counted.updated += outcome == core::PutOutcome::updated ? 1 : 0;
+      counted.unchanged += outcome == core::PutOutcome::unchanged ? 1 : 0;
+    } else if (receipts[i].error().code == Code::cancelled) {
+      co_return std::unexpected(receipts[i].error());
+    } else if (receipts[i].error().name != "EMPTY_DOCUMENT") {
+      pass.task.fail_item(each.file->path, receipts[i].error());
+    } else if (each.known == nullptr) {
+      ++counted.unchanged;  // an empty note is no failure ...
+    } else if (const auto done = co_await remove(pass.context, pass.task, *each.known); !done) {
+      // ... and what it said before must not be found any more.
+      pass.task.fail_item(each.file->path, done.error());
     }
-    const auto removed = co_await parts_.library.remove(pass.context, known->second.document_id);
-    if (!removed && removed.error().code != Code::not_found) co_return std::unexpected(removed.error());
-    pass.task.update([](core::TaskRecord& record) { ++record.deleted; });
-    co_return base::Result<>{};
   }
-  stamps_.remember(source, file, content_hash, now_ns());
   pass.task.update([&](core::TaskRecord& record) {
-    switch (receipt->outcome) {
-      case core::PutOutcome::created:
-        ++record.added;
-        break;
-      case core::PutOutcome::updated:
-        ++record.updated;
-        break;
-      case core::PutOutcome::unchanged:
-        ++record.unchanged;
-        break;
-    }
+    record.added += counted.added;
+    record.updated += counted.updated;
+    record.unchanged += counted.unchanged;
   });
   co_return base::Result<>{};
 }
 
-core::Task<base::Result<>> DirectorySync::remove_gone(Pass& pass) {
-  if (!pass.view.walked.complete) co_return base::Result<>{};  // what was not seen may still be there
-  std::set<std::string> present;
-  for (const auto& file : pass.view.walked.files) present.insert(source_of(pass.view.root, file.path));
-  for (const auto& [source, document] : pass.view.known) {
-    if (present.contains(source)) continue;
-    if (cancelled(pass.context)) co_return was_cancelled();
-    const auto removed = co_await parts_.library.remove(pass.context, document.document_id);
-    if (!removed && removed.error().code != Code::not_found) {
-      pass.task.fail_item(source, removed.error());
-    } else {
-      pass.task.update([](core::TaskRecord& record) { ++record.deleted; });
-    }
-  }
+// Searches may still see it: the pass waits for them once, at its end.
+core::Task<base::Result<>> DirectorySync::remove(const core::RequestContext& context, TaskRegistry::Handle& task,
+                                                 const core::SourceRecord& document) {
+  const auto removed = co_await parts_.store.delete_document(context.tenant, document.document_id);
+  if (!removed && removed.error().code != Code::not_found) co_return removed;
+  task.update([](core::TaskRecord& record) { ++record.deleted; });
   co_return base::Result<>{};
+}
+
+core::Task<base::Result<>> DirectorySync::remove_gone(Pass& pass) {
+  const auto& gone = pass.view.gone;
+  // After a walk that was cut short, what was not seen may still be there.
+  for (size_t begin = 0; pass.view.walked.complete && begin < gone.size(); begin += kRemovalsAtOnce) {
+    if (cancelled(pass.context)) co_return was_cancelled();
+    async::TaskScope scope(co_await boost::asio::this_coro::executor);
+    for (size_t i = begin; i < std::min(begin + kRemovalsAtOnce, gone.size()); ++i) {
+      scope.spawn([this, &pass, document = gone[i]]() -> core::Task<> {
+        const auto done = co_await remove(pass.context, pass.task, *document);
+        if (!done) pass.task.fail_item(document->source, done.error());
+      });
+    }
+    co_await scope.join();
+  }
+  co_return co_await parts_.feed.wait_current(bounds_of(pass.context));
 }
 
 core::Task<base::Result<ScanReport>> DirectorySync::compare(const core::RequestContext& context, std::string root,
                                                             std::string collection) {
-  TESSERA_CO_TRY(const auto view, co_await look(context, std::move(root), std::move(collection)));
+  DirectoryView view;
+  view.root = std::move(root);
+  view.collection = std::move(collection);
+  TESSERA_CO_CHECK(co_await look(context, view));
   ScanReport report;
   report.path = view.root;
-  report.files = static_cast<int64_t>(view.walked.files.size());
+  report.files = static_cast<int64_t>(view.files.size());
   report.truncated = !view.walked.complete;
   for (const auto& [path, error] : view.walked.failures) report.failures.push_back({path, error});
-  const auto note = [&](std::vector<std::string>& list, const std::string& path) {
-    if (list.size() < options_.paths_max) list.push_back(path);
+  const auto note = [&](std::vector<std::string>& list, std::string path) {
+    if (list.size() < options_.paths_max) list.push_back(std::move(path));
   };
-  std::set<std::string> present;
-  for (const auto& file : view.walked.files) {
-    if (cancelled(context)) co_return was_cancelled();
-    const std::string source = source_of(view.root, file.path);
-    present.insert(source);
-    const auto known = view.known.find(source);
-    if (known == view.known.end()) {
-      ++report.added;
-      note(report.added_paths, file.path);
-      continue;
-    }
-    bool same = unchanged(view, file);
-    if (!same) {
-      auto bytes = co_await read(context, view.root, file);
-      if (!bytes) {
-        if (report.failures.size() < core::kTaskFailuresMax) report.failures.push_back({file.path, bytes.error()});
+  const auto work = [&]() -> base::Result<> {
+    for (const FileMatch& each : view.files) {
+      if (cancelled(context)) return was_cancelled();
+      const FileEntry& file = *each.file;
+      if (each.known == nullptr) {
+        ++report.added;
+        note(report.added_paths, file.path);
         continue;
       }
-      const auto request = request_for(view, file, *std::move(bytes));
-      same = parts_.ingest.hash(request, view.settings) == known->second.content_hash;
-      if (same) stamps_.remember(source, file, known->second.content_hash, now_ns());
+      bool same = each.unchanged;
+      if (!same) {
+        auto bytes = parts_.files.read(view.root, file.path, options_.bounds.file_bytes_max);
+        if (!bytes) {
+          if (report.failures.size() < core::kTaskFailuresMax) report.failures.push_back({file.path, bytes.error()});
+          continue;
+        }
+        const auto request = request_for(view, file, *std::move(bytes));
+        same = document_hash(request) + view.fingerprint == each.known->content_hash;
+      }
+      ++(same ? report.unchanged : report.modified);
+      if (!same) note(report.modified_paths, file.path);
     }
-    if (same) {
-      ++report.unchanged;
-    } else {
-      ++report.modified;
-      note(report.modified_paths, file.path);
-    }
-  }
+    return {};
+  };
+  TESSERA_CO_CHECK(co_await parts_.pool.run(work, context.cancel));
   if (report.truncated) co_return report;
-  const std::string inside = source_of(view.root, "");
-  for (const auto& [source, document] : view.known) {
-    if (present.contains(source)) continue;
-    ++report.deleted;
-    note(report.deleted_paths, source.substr(inside.size()));
-  }
+  const size_t inside = source_of(view.root, "").size();
+  report.deleted = static_cast<int64_t>(view.gone.size());
+  for (const core::SourceRecord* each : view.gone) note(report.deleted_paths, each->source.substr(inside));
   co_return report;
 }
 

@@ -35,6 +35,7 @@ struct IngestRequest {
   std::string content_type;
   core::Metadata metadata;
   std::string source;
+  uint64_t source_stamp = 0;  ///< kept with the document, see core::SourceRecord
   IngestPriority priority = IngestPriority::interactive;
 };
 
@@ -72,11 +73,13 @@ struct IngestParts {
 };
 
 /// Takes documents in: parse and chunk (blocking pool) -> embed (batches) -> store in one transaction -> wait until
-/// searches see it. Thread-safe. A document is wholly there or wholly absent; the same content again (bytes, title,
-/// metadata, collection settings, embedding model) is skipped before it is parsed. Errors: the parser's, embedder's and
-/// store's; too_large DOCUMENT_TOO_LARGE, TOO_MANY_CHUNKS; invalid INVALID_DOCUMENT_ID, INVALID_COLLECTION,
-/// TOO_MANY_METADATA_FIELDS, EMPTY_DOCUMENT; conflict DOCUMENT_IN_OTHER_COLLECTION, COLLECTION_EXISTS (made with
-/// other settings meanwhile); exhausted TOO_MANY_WAITING. A missing collection is made right before its first document.
+/// searches see it. Several at once go through each stage together, so that changing threads and syncing costs once for
+/// all; each succeeds or fails for itself. Thread-safe. A document is wholly there or wholly absent; the same content
+/// again (bytes, title, metadata, collection settings, embedding model) is skipped before it is parsed. Errors: the
+/// parser's, embedder's and store's; too_large DOCUMENT_TOO_LARGE, TOO_MANY_CHUNKS; invalid INVALID_DOCUMENT_ID,
+/// INVALID_COLLECTION, TOO_MANY_METADATA_FIELDS, EMPTY_DOCUMENT; conflict DOCUMENT_IN_OTHER_COLLECTION,
+/// COLLECTION_EXISTS (made with other settings meanwhile); exhausted TOO_MANY_WAITING. A missing collection is made
+/// right before its first document.
 class IngestService {
  public:
   explicit IngestService(IngestParts parts, IngestOptions options = {});
@@ -86,6 +89,11 @@ class IngestService {
 
   /// `context` outlives the task.
   core::Task<base::Result<IngestReceipt>> ingest(const core::RequestContext& context, IngestRequest request);
+
+  /// The same for several, answered in their order; one with "interactive" makes all so. They count as one document at
+  /// work and are in memory together: keep a batch to a megabyte or so.
+  core::Task<std::vector<base::Result<IngestReceipt>>> ingest_batch(const core::RequestContext& context,
+                                                                    std::vector<IngestRequest> requests);
 
   /// The id a document without one gets: stable for a source or name, else new.
   [[nodiscard]] std::string default_id(const IngestRequest& request) const;
@@ -101,12 +109,17 @@ class IngestService {
 
  private:
   struct Draft;
-  core::Task<base::Result<IngestReceipt>> run(const core::RequestContext& context, IngestRequest request);
-  core::Task<base::Result<std::optional<IngestReceipt>>> if_unchanged(const core::RequestContext& context,
-                                                                      const Draft& draft);
-  core::Task<base::Result<>> parse_and_chunk(const core::RequestContext& context, IngestRequest& request, Draft& draft);
-  core::Task<base::Result<>> embed(const core::RequestContext& context, core::Embedder& embedder,
-                                   core::DocumentWrite& write);
+  using Drafts = std::vector<Draft>;
+  core::Task<base::Result<>> run(const core::RequestContext& context, Drafts& drafts);
+  core::Task<base::Result<>> identify(const core::RequestContext& context, Drafts& drafts);
+  core::Task<base::Result<>> find_settings(const core::RequestContext& context, Drafts& drafts);
+  core::Task<base::Result<>> skip_unchanged(const core::RequestContext& context, Drafts& drafts);
+  core::Task<base::Result<>> prepare(const core::RequestContext& context, Drafts& drafts);
+  [[nodiscard]] base::Result<> parse_and_chunk(Draft& draft) const;
+  core::Task<base::Result<>> embed(const core::RequestContext& context, Drafts& drafts);
+  core::Task<base::Result<>> embed_chunks(const core::RequestContext& context, Drafts& drafts);
+  core::Task<base::Result<>> store(const core::RequestContext& context, Drafts& drafts);
+  core::Task<> store_one(const core::RequestContext& context, Draft& draft);
   base::Result<> check_request(const IngestRequest& request) const;
   core::Task<base::Result<core::PutReceipt>> put(const core::RequestContext& context, core::DocumentWrite write,
                                                  std::optional<int64_t> version);

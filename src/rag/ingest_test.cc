@@ -51,6 +51,67 @@ TEST(Ingest, SkipsTheSameContentBeforeParsing) {
   EXPECT_EQ(changed->version, 2);
 }
 
+TEST(Ingest, EachOfABatchSucceedsOrFailsForItself) {
+  testing::RagWorld world;
+  IngestRequest known;
+  known.bytes = "known text";
+  known.name = "known.md";
+  ASSERT_TRUE(world.take_in(known));
+  IngestRequest elsewhere;
+  elsewhere.bytes = "elsewhere";
+  elsewhere.document_id = "taken";
+  elsewhere.collection = "other";
+  ASSERT_TRUE(world.take_in(elsewhere));
+
+  std::vector<IngestRequest> batch(8);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    batch[i].bytes = "heron number " + std::to_string(i);
+    batch[i].name = std::to_string(i) + ".md";
+  }
+  batch[1].bytes = "%BROKEN";
+  batch[2] = known;
+  batch[3].document_id = "no spaces";
+  batch[4].document_id = "taken";
+  batch[5].bytes = " ";
+  batch[6].collection = "third";
+  batch[7] = batch[0];  // the same document twice
+  const auto answers = sync_wait(world.ingest.ingest_batch(world.context, batch));
+  std::vector<std::string> told;
+  for (const auto& answer : answers) told.emplace_back(answer ? answer->status() : answer.error().name);
+  EXPECT_EQ(told, (std::vector<std::string>{"indexed", "UNREADABLE_DOCUMENT", "unchanged", "INVALID_DOCUMENT_ID",
+                                            "DOCUMENT_IN_OTHER_COLLECTION", "EMPTY_DOCUMENT", "indexed", "unchanged"}));
+  EXPECT_EQ(answers[7]->document_id, answers[0]->document_id);
+  EXPECT_EQ(world.search("heron", 10)->passages.size(), 1U);
+  core::CollectionName third{world.context.tenant, "third"};
+  EXPECT_EQ(sync_wait(world.stores.documents().find_collection(third))->documents, 1);
+  EXPECT_TRUE(sync_wait(world.ingest.ingest_batch(world.context, {})).empty());
+}
+
+TEST(Ingest, AFailedCallOfTheEmbedderFailsOnlyWhatWasInIt) {
+  testing::RagWorld world;
+  IngestOptions options;
+  options.embed_batch = 2;
+  IngestService ingest(world.ingest_parts(), options);
+  int calls = 0;
+  world.embedder.on_embed = [&](const core::RequestContext&) { world.embedder.fail = ++calls == 1; };
+  std::vector<IngestRequest> batch(6);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    batch[i].bytes = "heron number " + std::to_string(i);
+    batch[i].name = std::to_string(i) + ".md";
+  }
+  const auto answers = sync_wait(ingest.ingest_batch(world.context, batch));  // the first of three calls succeeds
+  world.embedder.fail = false;
+  std::vector<bool> fine;
+  for (const auto& answer : answers) fine.push_back(answer.has_value());
+  EXPECT_EQ(fine, (std::vector<bool>{true, true, false, false, false, false}));
+  EXPECT_EQ(answers[2].error().name, "EMBEDDER_DOWN");
+  // The vectors are those of their own texts.
+  const auto again = sync_wait(ingest.ingest_batch(world.context, batch));
+  EXPECT_EQ(again[5]->status(), "indexed");
+  EXPECT_EQ(world.search("heron number 5", 1, core::SearchMode::dense)->passages.at(0).document_id,
+            again[5]->document_id);
+}
+
 TEST(Ingest, AMissingCollectionIsMadeWithTheConfiguredDefaultsByADocumentThatSucceeds) {
   testing::RagWorld world;
   IngestOptions options;

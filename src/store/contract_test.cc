@@ -127,6 +127,64 @@ TEST_P(StoreContract, ADocumentIdBelongsToOneCollectionOfItsApp) {
   EXPECT_EQ(put(make_document("b", "two", "d", "text")).outcome, core::PutOutcome::created);
 }
 
+TEST_P(StoreContract, FindsSeveralAtOnceInTheOrderAsked) {
+  put(make_document("a", "c", "one", "text one"));
+  put(make_document("a", "c", "two", "text two"));
+  put(make_document("b", "c", "three", "theirs"));
+  const auto heads = *sync_wait(documents().find_documents({"a"}, {"two", "three", "", "one", "two"}));
+  ASSERT_EQ(heads.size(), 5U);
+  EXPECT_EQ(heads[0]->document_id, "two");
+  EXPECT_FALSE(heads[1].has_value());
+  EXPECT_FALSE(heads[2].has_value());
+  EXPECT_EQ(heads[3]->content_hash, sync_wait(documents().find_document({"a"}, "one"))->content_hash);
+  EXPECT_EQ(heads[4]->key, heads[0]->key);
+  EXPECT_EQ(error_name(sync_wait(documents().find_documents({""}, {"one"}))), "TENANT_REQUIRED");
+}
+
+TEST_P(StoreContract, SourcesAreListedByPrefixInOrderWithTheirStamps) {
+  const auto put_from = [&](const char* collection, const char* id, const std::string& source, uint64_t stamp) {
+    auto write = make_document("a", collection, id, std::string("text of ") + id);
+    write.document.head.source = source;
+    write.document.head.source_stamp = stamp;
+    put(std::move(write));
+  };
+  const uint64_t high = ~uint64_t{0} - 7;  // all 64 bits come back
+  put_from("c", "1", "/v/b.md", 5);
+  put_from("c", "2", "/v/a/x.md", high);
+  put_from("c", "3", "/v0", 7);
+  put_from("c", "4", "/v", 8);
+  put_from("c", "5", "", 9);
+  put_from("c", "6", "/v/\xff.md", 0);
+  put_from("c", "0", "/v/b.md", 6);
+  put_from("other", "7", "/v/b.md", 1);
+  const auto list = [&] {
+    std::string text;
+    for (const auto& each : *sync_wait(documents().list_sources(named("a", "c"), "/v/"))) {
+      text += each.document_id + '=' + std::to_string(each.stamp) + ' ';
+    }
+    return text;
+  };
+  EXPECT_EQ(list(), "2=" + std::to_string(high) + " 0=6 1=5 6=0 ");
+  EXPECT_EQ(error_name(sync_wait(documents().list_sources(named("a", "none"), "/v/"))), "COLLECTION_NOT_FOUND");
+
+  // A stamp is kept only with the content it was taken of.
+  const auto before = *sync_wait(documents().find_document({"a"}, "1"));
+  const auto sequence = *documents().last_sequence();
+  ASSERT_TRUE(sync_wait(documents().note_stamps(
+      {"a"}, {{"/v/b.md", "1", before.content_hash, 50}, {"", "6", "of another", 60}, {"", "gone", "x", 70}})));
+  EXPECT_EQ(list(), "2=" + std::to_string(high) + " 0=6 1=50 6=0 ");
+  EXPECT_EQ(sync_wait(documents().find_document({"a"}, "1"))->version, before.version);
+  EXPECT_EQ(sync_wait(documents().find_document({"a"}, "1"))->source_stamp, 50U);
+  EXPECT_EQ(*documents().last_sequence(), sequence);
+  harness_->reopen();
+  EXPECT_EQ(list(), "2=" + std::to_string(high) + " 0=6 1=50 6=0 ");
+  // New content comes with its own, or none.
+  auto changed = make_document("a", "c", "1", "changed");
+  changed.document.head.source = "/v/b.md";
+  put(std::move(changed));
+  EXPECT_EQ(list(), "2=" + std::to_string(high) + " 0=6 1=0 6=0 ");
+}
+
 TEST_P(StoreContract, UpdatesKeepTheKeyAndTheBirthdayAndMakeNewChunkKeys) {
   put(make_document("a", "c", "d", "one text that is long enough to be cut into several chunks, surely it is"));
   const auto before = *sync_wait(documents().find_document({"a"}, "d"));

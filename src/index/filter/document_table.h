@@ -9,11 +9,13 @@
 #include "base/result.h"
 #include "core/metadata.h"
 #include "index/files/file_store.h"
+#include "index/filter/growing_array.h"
+#include "index/filter/hash_index.h"
+#include "index/filter/spread.h"
 #include "index/rows.h"
 
 namespace tessera::index {
 
-class DocumentKeys;
 class DocumentFiles;
 class MetadataColumns;
 class SelectionCache;
@@ -47,10 +49,12 @@ class DocumentTable {
 
   // Rows. Spans hold until the next change.
   [[nodiscard]] Row rows() const { return static_cast<Row>(chunk_keys_.size()); }
-  [[nodiscard]] std::span<const int64_t> chunk_keys() const { return chunk_keys_; }
-  [[nodiscard]] std::span<const uint32_t> lengths() const { return lengths_; }          ///< indexed terms
-  [[nodiscard]] std::span<const uint32_t> row_documents() const { return documents_; }  ///< row -> document number
-  [[nodiscard]] std::span<const uint64_t> live() const { return live_; }  ///< a bit a row; behind the last row 0
+  [[nodiscard]] std::span<const int64_t> chunk_keys() const { return chunk_keys_.span(); }
+  [[nodiscard]] std::span<const uint32_t> lengths() const { return lengths_.span(); }  ///< indexed terms
+  [[nodiscard]] std::span<const uint32_t> row_documents() const {
+    return documents_.span();
+  }  ///< row -> document number
+  [[nodiscard]] std::span<const uint64_t> live() const { return live_.span(); }  ///< a bit a row; behind the last row 0
   [[nodiscard]] bool is_live(Row row) const { return ((live_[row / 64] >> (row % 64)) & 1) != 0; }
 
   // Documents, dead ones included.
@@ -91,21 +95,26 @@ class DocumentTable {
  private:
   friend class DocumentFiles;
   void show(uint32_t document, bool visible);
+  [[nodiscard]] RowLayout layout() const;
+  [[nodiscard]] std::vector<uint64_t> find_rows(const core::Filter& filter) const;
 
-  std::vector<int64_t> chunk_keys_;
-  std::vector<uint32_t> lengths_;
-  std::vector<uint32_t> documents_;
-  std::vector<uint64_t> live_;
-  std::vector<int64_t> keys_;
-  std::vector<Row> first_rows_;           // of each document, and the end of the last
-  std::vector<uint64_t> live_documents_;  // a bit a document
+  GrowingArray<int64_t> chunk_keys_;
+  GrowingArray<uint32_t> lengths_;
+  GrowingArray<uint32_t> documents_;
+  GrowingArray<uint64_t> live_;
+  GrowingArray<uint64_t> starts_;  // a bit a row: its document begins here
+  GrowingArray<int64_t> keys_;
+  GrowingArray<Row> first_rows_;           // of each document, and the end of the last
+  GrowingArray<uint64_t> live_documents_;  // a bit a document
+  bool empties_ = false;                   // a document before the last has no rows
   LiveCounts counts_;
-  std::unique_ptr<DocumentKeys> numbers_;
+  HashIndex numbers_;  // by key: the number of the document that had it last
   std::unique_ptr<MetadataColumns> columns_;
   std::unique_ptr<SelectionCache> cache_;  // has a lock of its own
   std::unique_ptr<DocumentFiles> saved_;   // the applier's own
 };
 
+/// What compaction made: `rows` says where each row of the old table went.
 struct DocumentTable::Compacted {
   std::unique_ptr<DocumentTable> table;
   RowMap rows;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 
 namespace tessera::index {
 
@@ -11,6 +12,12 @@ namespace tessera::index {
 struct Bm25 {
   static constexpr double kK1 = 1.2;
   static constexpr double kB = 0.75;
+  /// tf / (tf + norm), norm worked out for an average length.
+  static float impact(uint32_t tf, uint32_t length, float average) {
+    const auto frequency = static_cast<float>(tf);
+    return frequency / (frequency + static_cast<float>(kK1 * (1 - kB)) +
+                        static_cast<float>(kK1 * kB) * static_cast<float>(length) / average);
+  }
   static double idf(double rows, double rows_with_term) {
     return std::log(1.0 + (rows - rows_with_term + 0.5) / (rows_with_term + 0.5));
   }

@@ -11,8 +11,8 @@ inline constexpr int kCodeOffset = 128;
 /// Rows of codes are padded to a multiple of this, and aligned to it.
 inline constexpr size_t kCodeAlign = 64;
 
-/// A query as integers, in two forms for two kinds of instruction: values[i] = high[i] * 128 + low[i]. All have
-/// `stride` elements, zero beyond the dimensions. `sum` is that of values.
+/// A query of the exact scan as integers, in two forms for two kinds of instruction: values[i] = high[i] * 128 +
+/// low[i]. All have `stride` elements, zero beyond the dimensions. `sum` is that of values.
 struct QueryCodes {
   const int16_t* values = nullptr;
   const int8_t* high = nullptr;
@@ -21,12 +21,26 @@ struct QueryCodes {
   size_t stride = 0;
 };
 
-/// The inner loops of the dense scan for one kind of processor. All kinds give the same integers; floats may differ in
-/// the last bits.
+/// A query of the graph's walk: signed bytes in [-127, 127], `stride` of them (a multiple of kCodeAlign), and their
+/// sum.
+struct ByteQuery {
+  const int8_t* values = nullptr;
+  int32_t sum = 0;
+  size_t stride = 0;
+};
+
+/// The inner loops of dense search for one kind of processor. All kinds give the same integers; floats may differ in
+/// the last bits. Four rows go side by side, so that the query is read once and their cache misses overlap.
 struct DotKernels {
   std::string_view name;
   /// out[r] = sum over i of (codes[r * stride + i] - 128) * query.values[i], for `rows` rows.
   void (*scan)(const uint8_t* codes, size_t rows, const QueryCodes& query, int32_t* out);
+  /// The same for rows scattered in memory.
+  void (*gather)(const uint8_t* const* rows, size_t count, const QueryCodes& query, int32_t* out);
+  /// out[r] = sum over i of (rows[r][i] - 128) * query.values[i], for `count` rows.
+  void (*dots)(const uint8_t* const* rows, size_t count, const ByteQuery& query, int32_t* out);
+  /// A stored row as a query: out[i] = codes[i] - 128; returns their sum.
+  int32_t (*flip)(const uint8_t* codes, size_t stride, int8_t* out);
   /// sum over i of query[i] * ((codes[i] - 128) * 256 + low[i]).
   float (*exact)(const uint8_t* codes, const int8_t* low, const float* query, size_t stride);
 };

@@ -5,12 +5,10 @@
 #include <cmath>
 
 #include "index/vector/graph_scratch.h"
-#include "index/vector/vector_store.h"
 
 namespace tessera::index {
 namespace {
 
-constexpr size_t kSweepRows = 16;   // looked at for each change, so that a sweep costs no change much
 constexpr size_t kSweepShare = 16;  // a sweep begins when one in so many is removed...
 constexpr size_t kSweepLeast = 64;  // ...and at least so many are
 
@@ -23,102 +21,121 @@ uint64_t mixed(uint64_t x) {
 
 }  // namespace
 
-GraphIndex::GraphIndex(const GraphOptions& options)
-    : options_(options),
-      kernels_(options.kernels != nullptr ? options.kernels : &best_graph_kernels()),
-      exact_(&best_dot_kernels()) {
-  options_.dimensions = std::clamp<size_t>(options_.dimensions, 1, kDimensionsMax);
+GraphIndex::GraphIndex(std::shared_ptr<const VectorPlanes> planes, const GraphOptions& options)
+    : planes_(std::move(planes)),
+      options_(options),
+      kernels_(options.kernels != nullptr ? options.kernels : &best_dot_kernels()),
+      links_(2 * std::clamp<size_t>(options.m, 4, kLinksMax / 2), true),
+      upper_(1, false),
+      pool_(1, false) {
   options_.m = std::clamp<size_t>(options_.m, 4, kLinksMax / 2);
   options_.ef_construction = std::clamp<size_t>(options_.ef_construction, options_.m, 4096);
-  stride_ = (options_.dimensions + kCodeAlign - 1) / kCodeAlign * kCodeAlign;
-  no_low_.assign(options_.rerank ? 0 : stride_, 0);
-  upper_links_.assign(1, kNone);
+  for (uint64_t bound = ~uint64_t{0} / options_.m; bound > 0 && level_bounds_.size() + 1 < kLevelsMax;
+       bound /= options_.m) {
+    level_bounds_.push_back(bound);
+  }
 }
 
 GraphIndex::~GraphIndex() = default;
 
 size_t GraphIndex::level_of(Row row) const {
-  const double unit = (static_cast<double>(mixed(options_.seed ^ mixed(row)) >> 11) + 1) * 0x1p-53;
-  return std::min(static_cast<size_t>(-std::log(unit) / std::log(static_cast<double>(options_.m))), kLevelsMax - 1);
+  const uint64_t number = mixed(options_.seed ^ mixed(row));
+  size_t level = 0;
+  while (level < level_bounds_.size() && number < level_bounds_[level]) ++level;
+  return level;
 }
 
-Row* GraphIndex::links(Row row, size_t level) {
-  return const_cast<Row*>(std::as_const(*this).links(row, level));
+/// A row's lists lie together, within one slab.
+void GraphIndex::reserve_upper(Row row, size_t levels) {
+  const auto size = static_cast<uint32_t>(1 + levels * options_.m);
+  if (pool_used_ % kSlabRows + size > kSlabRows) pool_used_ = (pool_used_ / kSlabRows + 1) * kSlabRows;
+  pool_.grow(size_t{pool_used_} + size);
+  *upper_.at(row) = pool_used_;
+  *pool_.at(pool_used_) = static_cast<uint32_t>(levels);
+  pool_used_ += size;
+}
+
+size_t GraphIndex::top_of(Row row) const {
+  const uint32_t at = *upper_.at(row);
+  return at == 0 ? 0 : *pool_.at(at);
+}
+
+void GraphIndex::grow(Row rows) {
+  links_.grow(rows);
+  upper_.grow(rows);
+  for (; upper_rows_ < rows; ++upper_rows_) {
+    if (const size_t level = level_of(upper_rows_); level > 0) reserve_upper(upper_rows_, level);
+  }
+}
+
+size_t GraphIndex::read_links(Row row, size_t level, Row* out) const {
+  const uint32_t* from = links(row, level);
+  size_t count = 0;
+  for (; count < width(level); ++count) {
+    const uint32_t link = __atomic_load_n(from + count, __ATOMIC_RELAXED);
+    if (link == 0) break;
+    out[count] = link - 1;
+  }
+  return count;
+}
+
+void GraphIndex::write_links(Row row, size_t level, std::span<const Row> to) {
+  uint32_t* at = links(row, level);
+  for (size_t i = 0; i < width(level); ++i) {
+    __atomic_store_n(at + i, i < to.size() ? to[i] + 1 : 0, __ATOMIC_RELEASE);
+  }
 }
 
 size_t GraphIndex::memory_bytes() const {
-  const auto lock = access_.read();
-  return sizeof(*this) + codes_.bytes() + links_.bytes() + scales_.bytes() + low_.bytes() + upper_.bytes() +
-         upper_links_.capacity() * sizeof(Row) + (live_.capacity() + dead_.capacity() + retiring_.capacity()) * 8;
+  return sizeof(*this) + links_.memory_bytes() + upper_.memory_bytes() + pool_.memory_bytes() +
+         (linked_.capacity() + dead_.capacity() + retiring_.capacity()) * 8;
 }
 
-void GraphIndex::make_room(Row row) {
-  if (row >= rows_) {
-    const size_t rows = size_t{row} + 1;
-    codes_.reserve(rows * stride_);
-    links_.reserve(rows * 2 * options_.m);
-    scales_.reserve(rows);
-    upper_.reserve(rows);
-    if (options_.rerank) low_.reserve(rows * stride_);
-    std::fill(links(rows_, 0), links(row, 0) + width(0), kNone);
-    for (auto* bits : {&live_, &dead_, &retiring_}) bits->resize((rows + 63) / 64, 0);
-    rows_ = static_cast<Row>(rows);
-  }
-  const size_t level = level_of(row);
-  if (level > 0 && upper_[row] == 0) {
-    upper_[row] = static_cast<uint32_t>(upper_links_.size());
-    upper_links_.resize(upper_links_.size() + level * options_.m, kNone);
-  }
+void GraphIndex::set_entry(Row row, size_t level) {
+  entry_.store(row | (uint64_t{level} << 32), std::memory_order_release);
 }
 
-bool GraphIndex::add(Row row, std::span<const float> vector) {
-  if (vector.size() != options_.dimensions || row >= (Row{1} << 31) - 1) return false;
-  if (row < rows_ && bit(live_, row)) return false;
-  const EncodedVectors encoded = encode_vectors(vector, options_.dimensions);
-  if (!(encoded.heads[0].scale > 0)) return false;
-  if (row < rows_ && bit(dead_, row)) repair();
-  {
-    const auto lock = access_.write();
-    make_room(row);
-    std::ranges::copy(encoded.codes, codes_.data() + size_t{row} * stride_);
-    if (options_.rerank) std::ranges::copy(encoded.low, low_.data() + size_t{row} * stride_);
-    scales_[row] = encoded.heads[0].scale;
-  }
-  const Lease lease(*this);
-  Scratch& scratch = *lease;
-  scratch.start(rows_, stride_);
-  const size_t level = level_of(row);
-  if (live_count_ > 0) {
-    row_query(row, scratch);
-    Row start = descend(std::min(level, top_level_), scratch);
-    for (size_t at = std::min(level, top_level_) + 1; at-- > 0;) {
+void GraphIndex::insert_next(const Bits& removed) {
+  const Row row = rows_.load(std::memory_order_relaxed);
+  for (Bits* bits : {&linked_, &dead_, &retiring_}) bits->resize(row / 64 + 1, 0);
+  if (planes_->has(row) && !bit(removed, row)) {
+    const Lease lease(*this);
+    Scratch& scratch = *lease;
+    scratch.start(row + size_t{1}, planes_->stride);
+    const uint64_t entry = entry_.load(std::memory_order_relaxed);
+    const size_t level = top_of(row);
+    if (static_cast<Row>(entry) == kNone) {
+      set_entry(row, level);
+    } else {
+      const size_t top = entry >> 32;
       row_query(row, scratch);
-      walk(start, at, options_.ef_construction, scratch);
-      start = scratch.pool.row(0);
-      connect(row, at, scratch);
+      Row start = descend(static_cast<Row>(entry), top, std::min(level, top), scratch);
+      for (size_t at = std::min(level, top) + 1; at-- > 0;) {
+        row_query(row, scratch);
+        walk(start, at, options_.ef_construction, scratch);
+        if (scratch.pool.size() > 0) start = scratch.pool.row(0);
+        connect(row, at, scratch);
+      }
+      // The new row's own lists come first, so that who reaches it can go on.
+      for (const auto& list : scratch.lists) write_links(list.row, list.level, list.to);
+      if (level > top) set_entry(row, level);
     }
+    set_bit(linked_, row, true);
+    live_count_.fetch_add(1, std::memory_order_relaxed);
+    changes_.fetch_add(1, std::memory_order_relaxed);
   }
-  {
-    const auto lock = access_.write();
-    write_lists(scratch);
-    set_bit(live_, row, true);
-    if (++live_count_ == 1 || level > top_level_) {
-      entry_ = row;
-      top_level_ = level;
-    }
-  }
-  sweep(kSweepRows);
-  return true;
+  rows_.store(row + 1, std::memory_order_release);
 }
 
 void GraphIndex::score_for(Row owner, std::vector<Scored>& candidates, Scratch& scratch) const {
   row_query(owner, scratch);
-  scratch.chosen.clear();
-  for (const Scored& candidate : candidates) scratch.chosen.push_back(candidate.row);
-  if (scratch.dots.size() < candidates.size()) scratch.dots.resize(candidates.size());
-  kernels_->dots(codes_.data(), scratch.chosen.data(), candidates.size(), scratch.query, scratch.dots.data());
+  scratch.make_room(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i) scratch.pointers[i] = planes_->codes.at(candidates[i].row);
+  kernels_->dots(scratch.pointers.data(), candidates.size(), scratch.query, scratch.dots.data());
   for (size_t i = 0; i < candidates.size(); ++i) {
-    candidates[i].score = static_cast<float>(scratch.dots[i]) * scales_[candidates[i].row] * scratch.query_scale;
+    const float score =
+        static_cast<float>(scratch.dots[i]) * planes_->heads.at(candidates[i].row)->scale * scratch.query_scale;
+    candidates[i].score = std::isfinite(score) ? score : -1;
   }
   std::ranges::sort(candidates, [](const Scored& a, const Scored& b) {
     return a.score != b.score ? a.score > b.score : a.row < b.row;
@@ -132,21 +149,27 @@ void GraphIndex::choose(std::vector<Scored>& candidates, size_t most, Scratch& s
   constexpr size_t kTogether = 4;
   std::vector<Row>& chosen = scratch.chosen;
   chosen.clear();
+  const uint8_t* pointers[kLinksMax];
+  float scales[kLinksMax];
+  int32_t dots[kTogether];
   for (const Scored& candidate : candidates) {
     if (chosen.size() == most) break;
-    const uint8_t* codes = codes_.data() + size_t{candidate.row} * stride_;
-    const int32_t sum = kernels_->flip(codes, stride_, scratch.other.data());
-    const ByteQuery query{scratch.other.data(), sum, stride_};
-    const float scale = scales_[candidate.row];
+    const uint8_t* codes = planes_->codes.at(candidate.row);
+    const int32_t sum = kernels_->flip(codes, planes_->stride, scratch.other.data());
+    const ByteQuery query{scratch.other.data(), sum, planes_->stride};
+    const float scale = planes_->heads.at(candidate.row)->scale;
     bool hidden = false;
     for (size_t from = 0; from < chosen.size() && !hidden; from += kTogether) {
       const size_t count = std::min(kTogether, chosen.size() - from);
-      kernels_->dots(codes_.data(), &chosen[from], count, query, scratch.dots.data());
+      kernels_->dots(pointers + from, count, query, dots);
       for (size_t i = 0; i < count; ++i) {
-        hidden |= static_cast<float>(scratch.dots[i]) * scales_[chosen[from + i]] * scale >= candidate.score;
+        hidden |= static_cast<float>(dots[i]) * scales[from + i] * scale >= candidate.score;
       }
     }
-    if (!hidden) chosen.push_back(candidate.row);
+    if (hidden) continue;
+    pointers[chosen.size()] = codes;
+    scales[chosen.size()] = scale;
+    chosen.push_back(candidate.row);
   }
 }
 
@@ -155,26 +178,28 @@ void GraphIndex::connect(Row row, size_t level, Scratch& scratch) {
   scratch.candidates.clear();
   for (size_t i = 0; i < scratch.pool.size(); ++i) {
     const Row other = scratch.pool.row(i);
-    if (other != row && bit(live_, other)) scratch.candidates.push_back({scratch.pool.score(i), other});
+    if (other != row && !bit(dead_, other)) scratch.candidates.push_back({scratch.pool.score(i), other});
   }
-  if (scratch.candidates.empty()) scratch.candidates.push_back({0, entry_});
+  if (scratch.candidates.empty()) {
+    scratch.candidates.push_back({0, static_cast<Row>(entry_.load(std::memory_order_relaxed))});
+  }
   choose(scratch.candidates, options_.m, scratch);
   scratch.lists.push_back({row, level, scratch.chosen});
   const std::vector<Row> to = scratch.chosen;
   const size_t most = width(level);
+  Row held[kLinksMax];
   for (const Row other : to) {
-    const Row* from = links(other, level);
-    const size_t held = static_cast<size_t>(std::find(from, from + most, kNone) - from);
-    if (held < most) {
-      std::vector<Row> longer(from, from + held);
+    const size_t count = read_links(other, level, held);
+    if (count < most) {
+      std::vector<Row> longer(held, held + count);
       longer.push_back(row);
       scratch.lists.push_back({other, level, std::move(longer)});
       continue;
     }
     scratch.around.clear();
     scratch.around.push_back({0, row});
-    for (size_t i = 0; i < held; ++i) {
-      if (!bit(retiring_, from[i])) scratch.around.push_back({0, from[i]});
+    for (size_t i = 0; i < count; ++i) {
+      if (!bit(retiring_, held[i])) scratch.around.push_back({0, held[i]});
     }
     score_for(other, scratch.around, scratch);
     choose(scratch.around, most, scratch);
@@ -182,121 +207,126 @@ void GraphIndex::connect(Row row, size_t level, Scratch& scratch) {
   }
 }
 
-void GraphIndex::write_lists(Scratch& scratch) {
-  for (const auto& list : scratch.lists) {
-    Row* to = links(list.row, list.level);
-    std::ranges::copy(list.to, to);
-    std::fill(to + list.to.size(), to + width(list.level), kNone);
+void GraphIndex::retire(const Bits& removed) {
+  const Row rows = rows_.load(std::memory_order_relaxed);
+  uint64_t retired = 0;
+  for (size_t word = 0; word < linked_.size() && word < removed.size(); ++word) {
+    const uint64_t fresh = linked_[word] & removed[word] & ~dead_[word];
+    dead_[word] |= fresh;
+    retired += static_cast<uint64_t>(std::popcount(fresh));
   }
-  scratch.lists.clear();
-}
-
-bool GraphIndex::remove(Row row) {
-  if (row >= rows_ || !bit(live_, row)) return false;
-  {
-    const auto lock = access_.write();
-    set_bit(live_, row, false);
-    set_bit(dead_, row, true);
-    --live_count_;
-    ++dead_count_;
-    if (live_count_ == 0) {
-      forget_all();
-    } else if (row == entry_) {
-      choose_entry();
-    }
+  if (retired == 0 || rows == 0) return;
+  live_count_.fetch_sub(retired, std::memory_order_relaxed);
+  dead_count_.fetch_add(retired, std::memory_order_relaxed);
+  changes_.fetch_add(retired, std::memory_order_relaxed);
+  if (live() == 0) {
+    forget_all();
+  } else if (bit(dead_, static_cast<Row>(entry_.load(std::memory_order_relaxed)))) {
+    choose_entry();
   }
-  if (!sweeping_ && dead_count_ >= std::max(kSweepLeast, live_count_ / kSweepShare)) start_sweep();
-  sweep(kSweepRows);
-  return true;
 }
 
 void GraphIndex::choose_entry() {
-  entry_ = kNone;
-  for (Row row = 0; row < rows_; ++row) {
-    if (!bit(live_, row)) continue;
-    const size_t level = upper_[row] == 0 ? 0 : level_of(row);
-    if (entry_ != kNone && level <= top_level_) continue;
-    entry_ = row;
-    top_level_ = level;
+  Row entry = kNone;
+  size_t top = 0;
+  const Row rows = rows_.load(std::memory_order_relaxed);
+  for (Row row = 0; row < rows; ++row) {
+    if (!bit(linked_, row) || bit(dead_, row)) continue;
+    const size_t level = top_of(row);
+    if (entry != kNone && level <= top) continue;
+    entry = row;
+    top = level;
+  }
+  if (entry == kNone) {
+    entry_.store(kNone, std::memory_order_release);
+  } else {
+    set_entry(entry, top);
   }
 }
 
 void GraphIndex::forget_all() {
-  std::fill(links(0, 0), links(0, 0) + size_t{rows_} * width(0), kNone);
-  std::ranges::fill(upper_links_, kNone);
-  std::ranges::fill(dead_, 0);
-  std::ranges::fill(retiring_, 0);
+  entry_.store(kNone, std::memory_order_release);
+  for (Row row = 0; row < rows_.load(std::memory_order_relaxed); ++row) {
+    if (!bit(linked_, row)) continue;
+    for (size_t level = 0; level <= top_of(row); ++level) write_links(row, level, {});
+  }
+  for (Bits* bits : {&linked_, &dead_, &retiring_}) std::ranges::fill(*bits, 0);
   sweeping_ = false;
-  dead_count_ = 0;
-  entry_ = kNone;
-  top_level_ = 0;
+  dead_count_.store(0, std::memory_order_relaxed);
 }
 
-void GraphIndex::start_sweep() {
-  retiring_ = dead_;
-  sweeping_ = true;
-  sweep_at_ = 0;
+bool GraphIndex::wants_sweep() const {
+  return sweeping_ || waypoints() >= std::max<uint64_t>(kSweepLeast, live() / kSweepShare);
 }
 
 /// Gives each of the next rows links past the retiring ones; at the end these are forgotten. Nothing links to a
 /// retiring row again: new links lead to live rows, and lists are made without them.
-void GraphIndex::sweep(size_t rows) {
-  if (!sweeping_) return;
+bool GraphIndex::sweep(size_t rows, bool at_once) {
+  if (!sweeping_) {
+    if (waypoints() == 0 || (!at_once && !wants_sweep())) return false;
+    retiring_ = dead_;
+    sweeping_ = true;
+    sweep_at_ = 0;
+  }
   const Lease lease(*this);
   Scratch& scratch = *lease;
-  scratch.start(rows_, stride_);
-  for (; rows > 0 && sweep_at_ < rows_; --rows, ++sweep_at_) {
-    if (!bit(live_, sweep_at_) && (!bit(dead_, sweep_at_) || bit(retiring_, sweep_at_))) continue;
-    const size_t top = upper_[sweep_at_] == 0 ? 0 : level_of(sweep_at_);
-    for (size_t level = 0; level <= top; ++level) mend(sweep_at_, level, scratch);
-    if (scratch.lists.empty()) continue;
-    const auto lock = access_.write();
-    write_lists(scratch);
+  const Row end = rows_.load(std::memory_order_relaxed);
+  scratch.start(end, planes_->stride);
+  for (; rows > 0 && sweep_at_ < end; --rows, ++sweep_at_) {
+    if (!bit(linked_, sweep_at_) || bit(retiring_, sweep_at_)) continue;
+    for (size_t level = 0; level <= top_of(sweep_at_); ++level) {
+      if (choose_past(sweep_at_, level, retiring_, scratch)) write_links(sweep_at_, level, scratch.chosen);
+    }
   }
-  if (sweep_at_ < rows_) return;
-  const auto lock = access_.write();
-  for (Row row = 0; row < rows_; ++row) {
+  if (sweep_at_ == end) finish_sweep();
+  return true;
+}
+
+void GraphIndex::finish_sweep() {
+  uint64_t gone = 0;
+  for (Row row = 0; row < rows_.load(std::memory_order_relaxed); ++row) {
     if (!bit(retiring_, row)) continue;
-    const size_t top = upper_[row] == 0 ? 0 : level_of(row);
-    for (size_t level = 0; level <= top; ++level) std::fill_n(links(row, level), width(level), kNone);
+    for (size_t level = 0; level <= top_of(row); ++level) write_links(row, level, {});
     set_bit(dead_, row, false);
-    --dead_count_;
+    set_bit(linked_, row, false);
+    ++gone;
   }
+  dead_count_.fetch_sub(gone, std::memory_order_relaxed);
   std::ranges::fill(retiring_, 0);
   sweeping_ = false;
 }
 
-/// A list with retiring rows is chosen anew from the others in it and those the retiring ones led to.
-void GraphIndex::mend(Row row, size_t level, Scratch& scratch) {
-  const Row* from = links(row, level);
+/// A list with rows that go is chosen anew, into scratch.chosen, from the others in it and those the going ones led to.
+/// False: it has none.
+bool GraphIndex::choose_past(Row row, size_t level, const Bits& gone, Scratch& scratch) const {
+  Row held[kLinksMax];
+  Row past[kLinksMax];
   const size_t most = width(level);
-  const size_t held = static_cast<size_t>(std::find(from, from + most, kNone) - from);
-  if (std::none_of(from, from + held, [&](Row other) { return bit(retiring_, other); })) return;
+  const size_t count = read_links(row, level, held);
+  if (std::none_of(held, held + count, [&](Row other) { return bit(gone, other); })) return false;
   scratch.around.clear();
   scratch.make_room_to_visit((most + 1) * (most + 1));
   scratch.visit(row);
-  for (size_t i = 0; i < held; ++i) {
-    if (!bit(retiring_, from[i])) {
-      if (scratch.visit(from[i])) scratch.around.push_back({0, from[i]});
+  for (size_t i = 0; i < count; ++i) {
+    if (!bit(gone, held[i])) {
+      if (scratch.visit(held[i])) scratch.around.push_back({0, held[i]});
       continue;
     }
-    const Row* past = links(from[i], level);
-    for (size_t j = 0; j < most && past[j] != kNone; ++j) {
-      if (bit(live_, past[j]) && scratch.visit(past[j])) scratch.around.push_back({0, past[j]});
+    const size_t beyond = read_links(held[i], level, past);
+    for (size_t j = 0; j < beyond; ++j) {
+      const bool stays = bit(linked_, past[j]) && !bit(dead_, past[j]) && !bit(gone, past[j]);
+      if (stays && scratch.visit(past[j])) scratch.around.push_back({0, past[j]});
     }
   }
   scratch.leave();
-  if (scratch.around.empty() && row != entry_ && level <= top_level_) scratch.around.push_back({0, entry_});
+  const uint64_t entry = entry_.load(std::memory_order_relaxed);
+  const auto from = static_cast<Row>(entry);
+  if (scratch.around.empty() && from != kNone && row != from && level <= (entry >> 32) && !bit(gone, from)) {
+    scratch.around.push_back({0, from});
+  }
   score_for(row, scratch.around, scratch);
   choose(scratch.around, most, scratch);
-  scratch.lists.push_back({row, level, scratch.chosen});
-}
-
-void GraphIndex::repair() {
-  while (dead_count_ > 0) {
-    if (!sweeping_) start_sweep();
-    sweep(rows_);
-  }
+  return true;
 }
 
 }  // namespace tessera::index

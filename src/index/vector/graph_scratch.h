@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -82,7 +83,6 @@ struct GraphIndex::Scratch {
   std::vector<Row> touched;       // the first `touched_count` are marked in it
   size_t touched_count = 0;
   CandidatePool pool;
-  std::vector<float> unit;     // the query, length 1, padded
   std::vector<int8_t> values;  // the query in bytes
   std::vector<int8_t> other;   // a row in bytes, while links are chosen
   ByteQuery query;
@@ -91,6 +91,8 @@ struct GraphIndex::Scratch {
   std::vector<Scored> around;
   std::vector<Row> chosen;
   std::vector<Row> batch;
+  std::vector<Row> bridges;
+  std::vector<const uint8_t*> pointers;
   std::vector<int32_t> dots;
   std::vector<List> lists;
   GraphWork work;
@@ -98,14 +100,34 @@ struct GraphIndex::Scratch {
   void start(size_t rows, size_t stride) {
     if (visited.size() < (rows + 63) / 64) visited.resize((rows + 63) / 64 + rows / 512, 0);
     if (values.size() != stride) {
-      unit.assign(stride, 0);
       values.assign(stride, 0);
       other.assign(stride, 0);
     }
-    batch.resize(2 * kLinksMax);
-    dots.resize(2 * kLinksMax);
+    make_room(4 * kLinksMax);
+    bridges.resize(kLinksMax);
     lists.clear();
     work = {};
+  }
+  /// For a batch.
+  void make_room(size_t rows) {
+    if (batch.size() >= rows) return;
+    batch.resize(rows);
+    pointers.resize(rows);
+    dots.resize(rows);
+  }
+  /// `unit` in bytes.
+  void encode(std::span<const float> unit) {
+    float largest = 0;
+    for (const float x : unit) largest = std::max(largest, std::fabs(x));
+    const float steps = 127 / largest;
+    int32_t sum = 0;
+    for (size_t i = 0; i < unit.size(); ++i) {
+      const auto value = static_cast<int8_t>(std::clamp(std::nearbyint(unit[i] * steps), -127.0F, 127.0F));
+      values[i] = value;
+      sum += value;
+    }
+    query = {values.data(), sum, unit.size()};
+    query_scale = 1 / steps;
   }
   /// Before as many calls of visit().
   void make_room_to_visit(size_t rows) {

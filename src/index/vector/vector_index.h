@@ -9,12 +9,11 @@
 #include "base/result.h"
 #include "index/files/file_store.h"
 #include "index/rows.h"
-#include "index/vector/vector_store.h"
+#include "index/vector/vector_codes.h"
 
 namespace tessera::index {
 
-class GraphIndex;
-class VectorPlanes;
+struct DotKernels;
 
 struct VectorOptions {
   size_t m = 16;                 ///< links of a row on the graph's upper levels, twice as many on the lowest

@@ -9,18 +9,11 @@
 #include "index/filter/row_filter.h"
 #include "index/row_table.h"
 #include "index/vector/dot_kernels.h"
+#include "index/vector/vector_codes.h"
 
 namespace tessera::index {
 
-inline constexpr size_t kDimensionsMax = 16384;
 inline constexpr size_t kVectorBlockRows = 1024;
-
-/// One unit vector as stored: 16-bit fixed point in two bytes, v[i] = scale * (code[i] + low[i] / 256). The scan reads
-/// the codes only. `scale` 0: the row has no vector. `error` is at least the length of what the codes alone leave out.
-struct VectorHead {
-  float scale = 0;
-  float error = 0;
-};
 
 /// The vectors of consecutive rows. Grows in steps to kVectorBlockRows and then stays where it is.
 struct VectorBlock {
@@ -33,20 +26,6 @@ struct VectorBlock {
   std::unique_ptr<int8_t, Free> low;     ///< rows x stride
   std::unique_ptr<VectorHead, Free> heads;
 };
-
-/// Quantised vectors, made before a lock is taken and appended under it.
-struct EncodedVectors {
-  size_t dimensions = 0;
-  size_t stride = 0;
-  std::vector<uint8_t> codes;
-  std::vector<int8_t> low;
-  std::vector<VectorHead> heads;
-};
-
-/// Codes of `rows` vectors, row-major, of any length; zeros and NaN give rows without a vector.
-EncodedVectors encode_vectors(std::span<const float> vectors, size_t dimensions);
-/// The same for rows without vectors.
-EncodedVectors encode_nothing(size_t rows, size_t dimensions);
 
 /// The vectors of a collection, one (or none) for each row. A value; guarded by its collection's Access. The first
 /// vectors decide the dimensions.

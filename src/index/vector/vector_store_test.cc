@@ -41,41 +41,6 @@ double cosine(std::span<const float> a, std::span<const float> b) {
   return dot / std::sqrt(aa * bb);
 }
 
-TEST(DotKernels, AllKindsGiveTheSameIntegers) {
-  std::mt19937_64 random(3);
-  for (const size_t stride : {64, 256, 384, 1536, 16384}) {
-    const size_t rows = 5;
-    std::vector<uint8_t> codes(rows * stride);
-    std::vector<int16_t> values(stride);
-    std::vector<int8_t> high(stride);
-    std::vector<int8_t> low(stride);
-    const int most = stride > 2000 ? 1000 : 8000;
-    int32_t sum = 0;
-    for (uint8_t& code : codes) code = static_cast<uint8_t>(1 + random() % 255);
-    for (size_t i = 0; i < stride; ++i) {
-      // The first and last are extremes in one direction, where sums could overflow.
-      const int value = stride == 16384 ? most : static_cast<int>(random() % (2 * most + 1)) - most;
-      values[i] = static_cast<int16_t>(value);
-      high[i] = static_cast<int8_t>((value + 64) >> 7);
-      low[i] = static_cast<int8_t>(value - high[i] * 128);
-      sum += value;
-      if (stride == 16384) codes[i] = 255;
-    }
-    const QueryCodes query{values.data(), high.data(), low.data(), sum, stride};
-    for (size_t kind = 0; kind < dot_kernel_count(); ++kind) {
-      std::vector<int32_t> out(rows);
-      dot_kernels(kind).scan(codes.data(), rows, query, out.data());
-      for (size_t row = 0; row < rows; ++row) {
-        int64_t expected = 0;
-        for (size_t i = 0; i < stride; ++i) {
-          expected += (int64_t{codes[row * stride + i]} - kCodeOffset) * values[i];
-        }
-        ASSERT_EQ(out[row], expected) << dot_kernels(kind).name << " stride " << stride;
-      }
-    }
-  }
-}
-
 TEST(VectorStore, FindsTheExactBestForEveryKernelAndShape) {
   for (const size_t dimensions : {1, 3, 64, 256, 300, 1537}) {
     const size_t count = dimensions > 1000 ? 1500 : 2500;

@@ -38,7 +38,7 @@ class MemoryTree final : public FileTree {
     result.complete = complete_;
     for (const auto& [path, file] : files_) {
       if (!wanted(path)) continue;
-      result.files.push_back({path, static_cast<int64_t>(file.first.size()), 0, file.second});
+      result.files.push_back({path, static_cast<int64_t>(file.text.size()), file.modified_ns, file.stamp});
     }
     return result;
   }
@@ -47,7 +47,8 @@ class MemoryTree final : public FileTree {
     ++reads_;
     const auto it = files_.find(path);
     if (it == files_.end()) return base::fail(base::Code::not_found, "FILE_NOT_FOUND", "The file is gone.");
-    return it->second.first;
+    if (it->second.unreadable) return base::fail(base::Code::forbidden, "FILE_UNREADABLE", "The file cannot be read.");
+    return it->second.text;
   }
   base::Result<std::unique_ptr<TreeWatch>> watch(const std::string&, const WalkBounds&) override {
     return std::make_unique<Watch>(bell_);
@@ -57,6 +58,19 @@ class MemoryTree final : public FileTree {
     const std::lock_guard lock(mutex_);
     files_[path] = {std::move(text), ++stamp_};
     bell_.ring();
+  }
+  /// Another content that the file's times do not tell of.
+  void rewrite_unseen(const std::string& path, std::string text) {
+    const std::lock_guard lock(mutex_);
+    files_.at(path).text = std::move(text);
+  }
+  void set_modified(const std::string& path, int64_t ns) {
+    const std::lock_guard lock(mutex_);
+    files_.at(path).modified_ns = ns;
+  }
+  void set_unreadable(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    files_.at(path).unreadable = true;
   }
   void remove(const std::string& path) {
     const std::lock_guard lock(mutex_);
@@ -78,13 +92,20 @@ class MemoryTree final : public FileTree {
   std::map<std::string, std::string> files() {
     const std::lock_guard lock(mutex_);
     std::map<std::string, std::string> out;
-    for (const auto& [path, file] : files_) out[path] = file.first;
+    for (const auto& [path, file] : files_) out[path] = file.text;
     return out;
   }
 
  private:
+  struct File {
+    std::string text;
+    uint64_t stamp = 0;
+    int64_t modified_ns = 0;
+    bool unreadable = false;
+  };
+
   std::mutex mutex_;
-  std::map<std::string, std::pair<std::string, uint64_t>> files_;  // guarded by mutex_, as all below
+  std::map<std::string, File> files_;  // guarded by mutex_, as all below
   uint64_t stamp_ = 0;
   int reads_ = 0;
   bool complete_ = true;

@@ -259,6 +259,25 @@ Task<base::Result<std::vector<core::Passage>>> MemoryDocuments::load_passages(co
   co_return passages;
 }
 
+Task<base::Result<>> MemoryDocuments::note_stamps(core::Tenant tenant, std::vector<core::SourceRecord> records) {
+  TESSERA_CO_CHECK(check_tenant(tenant));
+  const std::lock_guard writing(write_mutex_);
+  const std::lock_guard lock(mutex_);
+  for (const core::SourceRecord& record : records) {
+    const auto found = documents_.find({tenant, record.document_id});
+    if (found == documents_.end()) continue;
+    Stored& stored = found->second.write;
+    if (stored->document.head.content_hash != record.content_hash) continue;
+    // Indexes may hold the old value, so it is replaced rather than changed.
+    auto changed = std::make_shared<core::DocumentWrite>(*stored);
+    changed->document.head.source_stamp = record.stamp;
+    for (size_t i = 0; i < changed->chunks.size(); ++i) chunks_[changed->chunks[i].key] = {changed, i};
+    stored = std::move(changed);
+    puts_[found->second.sequence] = stored;
+  }
+  co_return base::Result<>{};
+}
+
 void MemoryDocuments::set_listener(core::ChangeListener listener) {
   const std::lock_guard writing(write_mutex_);
   listener_ = std::move(listener);

@@ -33,6 +33,7 @@ class MemoryDocuments final : public core::DocumentStore {
                                                                           core::PageRequest page) override;
   core::Task<base::Result<std::vector<core::Passage>>> load_passages(core::Tenant tenant,
                                                                      std::vector<int64_t> chunk_keys) override;
+  core::Task<base::Result<>> note_stamps(core::Tenant tenant, std::vector<core::SourceRecord> records) override;
   void set_listener(core::ChangeListener listener) override;
   [[nodiscard]] base::Result<int64_t> last_sequence() const override;
   base::Result<> replay(int64_t after, const core::ChangeListener& listener) const override;

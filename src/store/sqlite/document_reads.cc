@@ -15,7 +15,7 @@ namespace {
 #define TESSERA_HEAD_COLUMNS                                                                                     \
   "d.document_key, d.collection_id, c.name, d.document_id, d.title, d.content_type, d.source, d.metadata, "      \
   "d.content_hash, d.version, d.chunks, d.text_bytes, d.created_at_ms, d.updated_at_ms, d.first_text, d.texts, " \
-  "d.first_chunk"
+  "d.first_chunk, d.source_stamp"
 
 /// A head, and where its parts are.
 struct HeadRow {
@@ -45,6 +45,7 @@ base::Result<HeadRow> head_row(const Query& query) {
   row.first_text = query.integer(14);
   row.texts = query.integer(15);
   row.first_chunk = query.integer(16);
+  head.source_stamp = static_cast<uint64_t>(query.integer(17));
   return row;
 }
 
@@ -193,6 +194,44 @@ base::Result<core::DocumentHead> read_head(Connection& db, const core::Tenant& t
   return std::move(row.head);
 }
 
+base::Result<std::vector<std::optional<core::DocumentHead>>> read_heads_by_id(
+    Connection& db, const core::Tenant& tenant, const std::vector<std::string>& document_ids) {
+  std::vector<std::optional<core::DocumentHead>> heads;
+  heads.reserve(document_ids.size());
+  Snapshot snapshot(db);
+  TESSERA_CHECK(snapshot.begin());
+  for (const std::string& id : document_ids) {
+    auto row = find_head_row(db, tenant, id);
+    if (!row && row.error().code != base::Code::not_found) return std::unexpected(std::move(row).error());
+    heads.push_back(row ? std::optional(std::move(row->head)) : std::nullopt);
+  }
+  return heads;
+}
+
+base::Result<std::vector<core::SourceRecord>> read_sources(Connection& db, const core::CollectionName& name,
+                                                           const std::string& prefix) {
+  std::vector<core::SourceRecord> records;
+  Snapshot snapshot(db);
+  TESSERA_CHECK(snapshot.begin());
+  TESSERA_TRY(const core::Collection collection, read_collection(db, name));
+  // All of it is in the index documents_by_source.
+  Query query(db,
+              "SELECT source, document_id, content_hash, source_stamp FROM documents "
+              "WHERE app_id = ? AND collection_id = ? AND source >= ? AND source <> '' "
+              "ORDER BY source, document_id",
+              name.tenant.app_id, collection.id, prefix);
+  while (query.next()) {
+    const std::string_view source = query.text(0);
+    if (!source.starts_with(prefix)) return records;
+    records.push_back({.source = std::string(source),
+                       .document_id = query.string(1),
+                       .content_hash = query.string(2),
+                       .stamp = static_cast<uint64_t>(query.integer(3))});
+  }
+  TESSERA_CHECK(query.finish());
+  return records;
+}
+
 base::Result<core::Document> read_document(Connection& db, const core::Tenant& tenant, const std::string& document_id) {
   Snapshot snapshot(db);
   TESSERA_CHECK(snapshot.begin());
@@ -301,10 +340,10 @@ base::Result<> replay_changes(Connection& db, int64_t after, const core::ChangeL
               after);
   while (query.next()) {
     core::StoreChange change;
-    change.sequence = query.integer(17);
-    change.kind = static_cast<Kind>(query.integer(18));
-    change.collection_id = query.integer(19);
-    change.document_key = query.integer(20);
+    change.sequence = query.integer(18);
+    change.kind = static_cast<Kind>(query.integer(19));
+    change.collection_id = query.integer(20);
+    change.document_key = query.integer(21);
     const auto collection = collections.find(change.collection_id);
     if (collection != collections.end()) change.settings = collection->second.settings;
     if (change.kind != Kind::put) {

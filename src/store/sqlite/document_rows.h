@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,11 +25,17 @@ base::Result<core::Collection> create_collection_row(WriteScope& scope, const co
                                                      const core::CollectionSettings& settings, int64_t now_ms);
 base::Result<> drop_collection_rows(WriteScope& scope, const core::CollectionName& name);
 base::Result<core::PutReceipt> put_document_rows(WriteScope& scope, const PreparedDocument& prepared, int64_t now_ms);
+base::Result<> note_stamp_rows(WriteScope& scope, const core::Tenant& tenant,
+                               const std::vector<core::SourceRecord>& records);
 base::Result<> delete_document_rows(WriteScope& scope, const core::Tenant& tenant, const std::string& document_id);
 
 base::Result<core::Collection> read_collection(Connection& db, const core::CollectionName& name);
 base::Result<std::vector<core::Collection>> read_collections(Connection& db, const core::Tenant& tenant);
 base::Result<core::DocumentHead> read_head(Connection& db, const core::Tenant& tenant, const std::string& document_id);
+base::Result<std::vector<std::optional<core::DocumentHead>>> read_heads_by_id(
+    Connection& db, const core::Tenant& tenant, const std::vector<std::string>& document_ids);
+base::Result<std::vector<core::SourceRecord>> read_sources(Connection& db, const core::CollectionName& name,
+                                                           const std::string& prefix);
 base::Result<core::Document> read_document(Connection& db, const core::Tenant& tenant, const std::string& document_id);
 base::Result<std::vector<core::Chunk>> read_chunks(Connection& db, const core::Tenant& tenant,
                                                    const std::string& document_id);

@@ -111,15 +111,16 @@ base::Result<> write_head(WriteScope& scope, const PreparedDocument& prepared, i
     return run(scope.db,
                "UPDATE documents SET title = ?, content_type = ?, source = ?, metadata = ?, content_hash = ?, "
                "version = ?, text_bytes = ?, first_text = ?, texts = ?, first_chunk = ?, chunks = ?, sequence = ?, "
-               "updated_at_ms = ? WHERE document_key = ?",
+               "updated_at_ms = ?, source_stamp = ? WHERE document_key = ?",
                head.title, head.content_type, head.source, Blob{prepared.metadata}, head.content_hash, head.version,
                head.text_bytes, first_text, texts, first_chunk, head.chunks, scope.counters.sequence,
-               head.updated_at_ms, head.key);
+               head.updated_at_ms, static_cast<int64_t>(head.source_stamp), head.key);
   }
-  return run(scope.db, "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", head.key,
-             write.collection.tenant.app_id, head.document_id, head.collection_id, head.title, head.content_type,
-             head.source, Blob{prepared.metadata}, head.content_hash, head.version, head.text_bytes, first_text, texts,
-             first_chunk, head.chunks, scope.counters.sequence, head.created_at_ms, head.updated_at_ms);
+  return run(scope.db, "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             head.key, write.collection.tenant.app_id, head.document_id, head.collection_id, head.title,
+             head.content_type, head.source, Blob{prepared.metadata}, head.content_hash, head.version, head.text_bytes,
+             first_text, texts, first_chunk, head.chunks, scope.counters.sequence, head.created_at_ms,
+             head.updated_at_ms, static_cast<int64_t>(head.source_stamp));
 }
 
 base::Result<std::string> collection_name(Connection& db, int64_t collection_id) {
@@ -234,6 +235,16 @@ base::Result<core::PutReceipt> put_document_rows(WriteScope& scope, const Prepar
   receipt.chunks = head.chunks;
   receipt.sequence = scope.counters.sequence;
   return receipt;
+}
+
+base::Result<> note_stamp_rows(WriteScope& scope, const core::Tenant& tenant,
+                               const std::vector<core::SourceRecord>& records) {
+  for (const core::SourceRecord& record : records) {
+    TESSERA_CHECK(run(scope.db,
+                      "UPDATE documents SET source_stamp = ? WHERE app_id = ? AND document_id = ? AND content_hash = ?",
+                      static_cast<int64_t>(record.stamp), tenant.app_id, record.document_id, record.content_hash));
+  }
+  return {};
 }
 
 base::Result<> delete_document_rows(WriteScope& scope, const core::Tenant& tenant, const std::string& document_id) {

@@ -152,6 +152,11 @@ CREATE TABLE tasks(
 ) STRICT;
 CREATE INDEX tasks_by_age ON tasks(app_id, created_at_ms, task_id);
 CREATE INDEX tasks_unfinished ON tasks(app_id, task_id) WHERE state IN ('running', 'watching');
+)sql",
+                                                            R"sql(
+ALTER TABLE documents ADD COLUMN source_stamp INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX documents_by_source ON documents(app_id, collection_id, source, document_id, content_hash, source_stamp)
+  WHERE source <> '';
 )sql"};
 
 base::Result<int64_t> ask(Connection& connection, const char* sql) {

@@ -84,6 +84,25 @@ Task<base::Result<std::vector<core::Passage>>> SqliteDocuments::load_passages(co
   co_return co_await readers_.run([&](Connection& db) { return read_passages(db, tenant, chunk_keys); });
 }
 
+Task<base::Result<std::vector<std::optional<core::DocumentHead>>>> SqliteDocuments::find_documents(
+    core::Tenant tenant, std::vector<std::string> document_ids) {
+  TESSERA_CO_CHECK(check_tenant(tenant));
+  co_return co_await readers_.run([&](Connection& db) { return read_heads_by_id(db, tenant, document_ids); });
+}
+
+Task<base::Result<std::vector<core::SourceRecord>>> SqliteDocuments::list_sources(core::CollectionName collection,
+                                                                                  std::string prefix) {
+  TESSERA_CO_CHECK(check_tenant(collection.tenant));
+  co_return co_await readers_.run([&](Connection& db) { return read_sources(db, collection, prefix); });
+}
+
+Task<base::Result<>> SqliteDocuments::note_stamps(core::Tenant tenant, std::vector<core::SourceRecord> records) {
+  TESSERA_CO_CHECK(check_tenant(tenant));
+  co_return co_await writer_.run([tenant = std::move(tenant), records = std::move(records)](WriteScope& scope) {
+    return note_stamp_rows(scope, tenant, records);
+  });
+}
+
 base::Result<> SqliteDocuments::replay(int64_t after, const core::ChangeListener& listener) const {
   auto read = [&](Connection& db) { return replay_changes(db, after, listener); };
   return readers_.with(read);

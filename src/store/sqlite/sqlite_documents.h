@@ -30,6 +30,11 @@ class SqliteDocuments final : public core::DocumentStore {
                                                                           core::PageRequest page) override;
   core::Task<base::Result<std::vector<core::Passage>>> load_passages(core::Tenant tenant,
                                                                      std::vector<int64_t> chunk_keys) override;
+  core::Task<base::Result<std::vector<std::optional<core::DocumentHead>>>> find_documents(
+      core::Tenant tenant, std::vector<std::string> document_ids) override;
+  core::Task<base::Result<std::vector<core::SourceRecord>>> list_sources(core::CollectionName collection,
+                                                                         std::string prefix) override;
+  core::Task<base::Result<>> note_stamps(core::Tenant tenant, std::vector<core::SourceRecord> records) override;
   void set_listener(core::ChangeListener listener) override { writer_.set_listener(std::move(listener)); }
   [[nodiscard]] base::Result<int64_t> last_sequence() const override { return writer_.last_sequence(); }
   base::Result<> replay(int64_t after, const core::ChangeListener& listener) const override;

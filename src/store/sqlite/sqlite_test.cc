@@ -68,6 +68,27 @@ TEST(SqliteFile, AnEmptyFileBecomesADatabase) {
   EXPECT_TRUE(sync_wait(box.store->documents().create_collection({{"app"}, "notes"}, {})));
 }
 
+TEST(SqliteFile, OfTheFirstSchemaIsBroughtUpToDate) {
+  const ScratchFolder folder;
+  SqliteBox box({.path = folder.file("tessera.db")});
+  ASSERT_TRUE(sync_wait(box.store->documents().put_document(make_document("a", "c", "d", "text"))).has_value());
+  box.store.reset();
+  {
+    const auto connection = *Connection::open(folder.file("tessera.db"), Connection::Mode::read_write);
+    ASSERT_TRUE(connection
+                    ->execute("DROP INDEX documents_by_source; ALTER TABLE documents DROP COLUMN source_stamp; "
+                              "PRAGMA user_version = 1")
+                    .has_value());
+  }
+  box.open();
+  auto& documents = box.store->documents();
+  const auto records = *sync_wait(documents.list_sources({.tenant = {"a"}, .name = "c"}, "/notes/"));
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].stamp, 0U);
+  ASSERT_TRUE(sync_wait(documents.put_document(make_document("a", "c", "e", "more"))).has_value());
+  EXPECT_EQ(sync_wait(documents.load_document({"a"}, "d"))->text, "text");
+}
+
 TEST(SqliteWriter, TellsOfEachCommit) {
   const ScratchFolder folder;
   std::atomic<size_t> commits = 0;
@@ -369,9 +390,10 @@ TEST(SqliteWriter, AFullDatabaseRefusesByNameAndWorksAgainWhenThereIsSpace) {
   EXPECT_EQ(collection.documents, static_cast<int64_t>(stored.size()));
   EXPECT_EQ(*documents.last_sequence(), static_cast<int64_t>(stored.size()));
   ASSERT_TRUE(sync_wait(documents.delete_document({"a"}, stored.front())).has_value());
+  ASSERT_TRUE(sync_wait(documents.delete_document({"a"}, stored.back())).has_value());
   const auto put = sync_wait(documents.put_document(make_document("a", "c", "again", std::string(20'000, 'y'))));
   ASSERT_TRUE(put.has_value());
-  EXPECT_EQ(put->sequence, static_cast<int64_t>(stored.size()) + 2);
+  EXPECT_EQ(put->sequence, static_cast<int64_t>(stored.size()) + 3);
 }
 
 TEST(SqliteWriter, AFullGroupLetsItsSmallMembersIn) {

@@ -1,0 +1,515 @@
+#include "index/filter/document_files.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <string>
+
+#include "index/filter/document_table.h"
+#include "index/filter/metadata_columns.h"
+#include "index/filter/selection_cache.h"
+
+namespace tessera::index {
+namespace {
+
+constexpr std::string_view kMagic = "TSRDOCUM";
+constexpr uint32_t kVersion = 1;
+constexpr uint64_t kAlignment = 8;
+constexpr uint32_t kRowsMax = 0x7FFFFFFF;
+constexpr uint32_t kPartsMax = 64;  // each is at least a third of all after it, so they are never that many
+constexpr size_t kFewValues = 16;   // so many documents to one that has the field: pairs are smaller
+
+enum class BlockKind : uint32_t { pairs = 0, bytes = 1, words = 2, longs = 4 };
+
+std::unexpected<base::Error> damaged(const FileEntry& entry, std::string_view reason) {
+  return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.",
+                    fmt::format("{}: {}", entry.name, reason));
+}
+
+struct PutValue {
+  ByteWriter& out;
+  void operator()(std::monostate) const {}
+  void operator()(bool value) const { out.put(static_cast<uint8_t>(value)); }
+  void operator()(int64_t value) const { out.put(value); }
+  void operator()(double value) const { out.put(value); }
+  void operator()(const std::string& value) const { out.put_string(value); }
+  void operator()(const std::vector<std::string>& value) const {
+    out.put(static_cast<uint32_t>(value.size()));
+    for (const std::string& text : value) out.put_string(text);
+  }
+};
+
+void put_metadata(ByteWriter& out, const core::Metadata& metadata) {
+  out.put(static_cast<uint32_t>(metadata.size()));
+  for (const auto& [field, value] : metadata) {
+    out.put_string(field);
+    out.put(static_cast<uint8_t>(value.index()));
+    std::visit(PutValue{out}, value);
+  }
+}
+
+/// Bad readers give zeros, so every loop looks at good().
+core::MetadataValue get_value(ByteReader& in) {
+  switch (in.get<uint8_t>()) {
+    case 1:
+      return in.get<uint8_t>() != 0;
+    case 2:
+      return in.get<int64_t>();
+    case 3:
+      return in.get<double>();
+    case 4:
+      return std::string(in.get_string());
+    case 5: {
+      std::vector<std::string> list;
+      for (uint32_t left = in.get<uint32_t>(); left > 0 && in.good(); --left) list.emplace_back(in.get_string());
+      return list;
+    }
+    default:
+      return std::monostate();
+  }
+}
+
+core::Metadata get_metadata(ByteReader& in) {
+  core::Metadata metadata;
+  for (uint32_t left = in.get<uint32_t>(); left > 0 && in.good(); --left) {
+    std::string field(in.get_string());
+    metadata.insert_or_assign(std::move(field), get_value(in));
+  }
+  return metadata;
+}
+
+/// Reads a file's arrays one after the other, in place; bad at the first that is not there.
+class ArrayReader {
+ public:
+  explicit ArrayReader(const IndexFile& file) : file_(file) {}
+  [[nodiscard]] bool good() const { return good_; }
+  [[nodiscard]] bool at_end() const { return good_ && at_ == file_.entry().bytes; }
+  template <class T>
+  std::span<const T> array(uint64_t count) {
+    const std::span<const T> values = file_.array<T>(at_, count);
+    if (values.size() != count) good_ = false;
+    if (!good_) return {};
+    at_ += (values.size_bytes() + kAlignment - 1) / kAlignment * kAlignment;
+    if (at_ > file_.entry().bytes) good_ = false;
+    return values;
+  }
+  uint32_t number() {
+    const auto values = array<uint32_t>(2);
+    return values.empty() ? 0 : values[0];
+  }
+  std::string_view text(uint64_t size) {
+    const auto bytes = array<char>(size);
+    return {bytes.data(), bytes.size()};
+  }
+
+ private:
+  const IndexFile& file_;
+  uint64_t at_ = 0;
+  bool good_ = true;
+};
+
+template <class T>
+void put_array(FileWriter& out, std::span<const T> values) {
+  out.put_array(values);
+  out.align(kAlignment);
+}
+
+void put_number(FileWriter& out, uint32_t number) {
+  out.put(number);
+  out.put(uint32_t{0});
+}
+
+}  // namespace
+
+uint64_t DocumentFiles::Size::weight() const {
+  uint64_t sum = uint64_t{documents} * 4 + rows;
+  for (const ValueDictionary::Size& column : columns) sum += column.texts * 4 + column.values + column.elements;
+  return sum;
+}
+
+DocumentFiles::Size DocumentFiles::size_of(const DocumentTable& table) {
+  Size size{table.documents(), table.rows(), {}};
+  for (const auto& column : table.columns_->columns()) size.columns.push_back(column->dictionary().size());
+  return size;
+}
+
+/// Writes what a table has beyond a former size.
+class DocumentFiles::Writer {
+ public:
+  Writer(const DocumentTable& table, FileStore& store, const Size& before)
+      : table_(table), before_(before), out_(store.create("documents")) {}
+
+  base::Result<std::shared_ptr<const IndexFile>> write() {
+    const uint32_t documents = table_.documents() - before_.documents;
+    const auto& columns = table_.columns_->columns();
+    out_->put_array(std::span(kMagic));
+    for (const uint32_t number : {kVersion, before_.documents, documents, before_.rows, table_.rows() - before_.rows,
+                                  static_cast<uint32_t>(columns.size())}) {
+      out_->put(number);
+    }
+    std::vector<uint32_t> row_counts(documents);
+    for (uint32_t i = 0; i < documents; ++i) row_counts[i] = table_.document(before_.documents + i).rows;
+    put_array(*out_, table_.keys_.span().subspan(before_.documents));
+    put_array(*out_, std::span<const uint32_t>(row_counts));
+    put_array(*out_, table_.chunk_keys().subspan(before_.rows));
+    put_array(*out_, table_.lengths().subspan(before_.rows));
+    put_array(*out_, table_.live_documents_.span());
+    for (size_t number = 0; number < columns.size(); ++number) {
+      write_dictionary(*columns[number], before_.column(number));
+      write_blocks(*columns[number]);
+    }
+    write_rest();
+    return out_->finish();
+  }
+
+ private:
+  void write_dictionary(const Column& column, ValueDictionary::Size before) {
+    const ValueDictionary& dictionary = column.dictionary();
+    const auto texts = dictionary.texts().subspan(before.texts);
+    const auto kinds = dictionary.kinds().subspan(before.values);
+    const auto elements = dictionary.elements().subspan(before.elements);
+    std::vector<uint32_t> lengths;
+    lengths.reserve(texts.size());
+    uint64_t bytes = 0;
+    for (const std::string_view text : texts) {
+      lengths.push_back(static_cast<uint32_t>(text.size()));
+      bytes += text.size();
+    }
+    const std::array<uint64_t, 5> sizes{column.name().size(), texts.size(), bytes, kinds.size(), elements.size()};
+    put_array(*out_, std::span<const uint64_t>(sizes));
+    put_array(*out_, std::span<const char>(column.name()));
+    put_array(*out_, std::span<const uint32_t>(lengths));
+    for (const std::string_view text : texts) out_->put_array(std::span<const char>(text));
+    out_->align(kAlignment);
+    put_array(*out_, kinds);
+    put_array(*out_, dictionary.payloads().subspan(before.values));
+    put_array(*out_, elements);
+  }
+
+  void write_blocks(const Column& column) {
+    const size_t first = before_.documents / kBlockDocuments;
+    const size_t end = (table_.documents() + kBlockDocuments - 1) / kBlockDocuments;
+    std::vector<uint32_t> numbers;
+    for (size_t block = first; block < end; ++block) {
+      if (gather(column, block)) numbers.push_back(static_cast<uint32_t>(block));
+    }
+    put_number(*out_, static_cast<uint32_t>(numbers.size()));
+    for (const uint32_t block : numbers) {
+      gather(column, block);
+      write_block(block);
+    }
+  }
+
+  /// Collects the new documents' values in one block; false when there are none.
+  bool gather(const Column& column, size_t block) {
+    places_.clear();
+    values_.clear();
+    const ColumnBlock* const from = column.block(block);
+    if (from == nullptr) return false;
+    const auto start = static_cast<uint32_t>(block * kBlockDocuments);
+    const uint32_t end = std::min<uint32_t>(table_.documents() - start, kBlockDocuments);
+    for (uint32_t place = std::max(before_.documents, start) - start; place < end; ++place) {
+      const CodedValue value = from->get(place);
+      if (value.code == kNoCode) continue;
+      places_.push_back(static_cast<uint16_t>(place));
+      values_.push_back(value);
+    }
+    return !places_.empty();
+  }
+
+  void write_block(uint32_t block) {
+    uint32_t highest = 0;
+    bool numbered = false;
+    for (const CodedValue& value : values_) {
+      highest = std::max(highest, value.code);
+      numbered |= value.code < kFirstCode;
+    }
+    // An array covers the places from the first to the last that has a value.
+    const uint32_t first = places_.front();
+    const uint32_t span = places_.back() - first + 1u;
+    const bool few = places_.size() * kFewValues < span;
+    const BlockKind kind =
+        few ? BlockKind::pairs
+            : (highest < 0x100 ? BlockKind::bytes : (highest < 0x10000 ? BlockKind::words : BlockKind::longs));
+    const auto count = few ? static_cast<uint32_t>(places_.size()) : span;
+    const std::array<uint32_t, 6> head{block, static_cast<uint32_t>(kind), first, count, numbered ? 1U : 0U, 0};
+    put_array(*out_, std::span<const uint32_t>(head));
+    if (few) put_array(*out_, std::span<const uint16_t>(places_));
+    if (kind == BlockKind::bytes) put_codes<uint8_t>(count, few);
+    if (kind == BlockKind::words) put_codes<uint16_t>(count, few);
+    if (kind == BlockKind::longs || few) put_codes<uint32_t>(count, few);
+    if (!numbered) return;
+    std::vector<int64_t> numbers(count);
+    for (size_t i = 0; i < values_.size(); ++i) numbers[few ? i : places_[i] - first] = values_[i].number;
+    put_array(*out_, std::span<const int64_t>(numbers));
+  }
+
+  template <class Code>
+  void put_codes(uint32_t count, bool few) {
+    std::vector<Code> codes(count);
+    for (size_t i = 0; i < values_.size(); ++i) {
+      codes[few ? i : static_cast<size_t>(places_[i] - places_.front())] = static_cast<Code>(values_[i].code);
+    }
+    put_array(*out_, std::span<const Code>(codes));
+  }
+
+  void write_rest() {
+    ByteWriter rest;
+    uint32_t documents = 0;
+    const auto& all = table_.columns_->rest();
+    for (auto at = all.lower_bound(before_.documents); at != all.end(); ++at, ++documents) {
+      rest.put(at->first);
+      put_metadata(rest, at->second);
+    }
+    const std::array<uint64_t, 2> sizes{documents, rest.bytes().size()};
+    put_array(*out_, std::span<const uint64_t>(sizes));
+    put_array(*out_, std::span<const char>(rest.bytes()));
+  }
+
+  const DocumentTable& table_;
+  const Size& before_;
+  std::unique_ptr<FileWriter> out_;
+  std::vector<uint16_t> places_;
+  std::vector<CodedValue> values_;
+};
+
+/// Adds what one file holds to a table. The first contradiction ends it; the table is then to be thrown away.
+class DocumentFiles::Reader {
+ public:
+  Reader(DocumentTable& table, const IndexFile& file) : table_(table), in_(file) {}
+
+  /// What is wrong; empty when nothing is.
+  std::string_view read(bool last) {
+    if (in_.text(kMagic.size()) != kMagic) return "it is no file of documents";
+    const auto head = in_.array<uint32_t>(6);
+    if (head.empty() || head[0] != kVersion) return "it has another version";
+    first_document_ = head[1];
+    const uint32_t documents = head[2];
+    if (first_document_ != table_.documents() || head[3] != table_.rows()) return "it does not follow the one before";
+    if (documents > kRowsMax - first_document_ || head[4] > kRowsMax - head[3]) return "it is too long";
+    if (!read_documents(documents, head[4])) return "its rows contradict its documents";
+    live_ = in_.array<uint64_t>(table_.live_documents_.size());
+    const auto& columns = table_.columns_->columns();
+    if (head[5] < columns.size() || head[5] > MetadataColumns::kColumnsMax) return "it has too few or too many fields";
+    for (uint32_t number = 0; number < head[5] && in_.good(); ++number) {
+      Column* const column = read_dictionary(number);
+      if (column == nullptr || !read_blocks(*column)) return "a field's values contradict each other";
+    }
+    if (!read_rest() || !in_.at_end()) return "it is cut short";
+    if (last && !read_live()) return "its live documents contradict each other";
+    return {};
+  }
+
+ private:
+  bool read_documents(uint32_t documents, uint32_t rows) {
+    const auto keys = in_.array<int64_t>(documents);
+    const auto counts = in_.array<uint32_t>(documents);
+    const auto chunk_keys = in_.array<int64_t>(rows);
+    const auto lengths = in_.array<uint32_t>(rows);
+    if (!in_.good()) return false;
+    uint64_t sum = 0;
+    for (const uint32_t count : counts) sum += count;
+    if (sum != rows) return false;
+
+    DocumentTable& table = table_;
+    if (documents > 0 && table.documents() > 0 && table.first_rows_[table.documents() - 1] == table.rows()) {
+      table.empties_ = true;
+    }
+    const size_t end = size_t{table.rows()} + rows;
+    table.chunk_keys_.append(chunk_keys);
+    table.lengths_.append(lengths);
+    table.keys_.append(keys);
+    table.live_.append((end + 63) / 64 - table.live_.size(), 0);
+    table.starts_.append((end + 63) / 64 - table.starts_.size(), 0);
+    table.documents_.reserve(end);
+    table.first_rows_.reserve(table.first_rows_.size() + documents);
+    table.live_documents_.append((keys.size() + first_document_ + 63) / 64 - table.live_documents_.size(), 0);
+    Row row = table.first_rows_.back();
+    for (uint32_t i = 0; i < documents; ++i) {
+      if (counts[i] > 0) {
+        table.starts_[row / 64] |= uint64_t{1} << (row % 64);
+      } else if (i + 1 < documents) {
+        table.empties_ = true;
+      }
+      for (uint32_t left = counts[i]; left > 0; --left) table.documents_.push_back(first_document_ + i);
+      row += counts[i];
+      table.first_rows_.push_back(row);
+    }
+    return true;
+  }
+
+  bool read_live() {
+    DocumentTable& table = table_;
+    const uint32_t tail = table.documents() % 64;
+    if (tail != 0 && (live_.back() >> tail) != 0) return false;
+    table.numbers_.reserve(count_bits(live_));
+    const int64_t* const keys = table.keys_.data();
+    for (uint32_t word = 0; word < live_.size(); ++word) {
+      table.live_documents_[word] = live_[word];
+      for (uint64_t left = live_[word]; left != 0; left &= left - 1) {
+        const uint32_t document = word * 64 + static_cast<uint32_t>(std::countr_zero(left));
+        const int64_t key = keys[document];
+        const uint32_t hash = hash_of(static_cast<uint64_t>(key));
+        const auto same = [&](uint32_t other) { return keys[other] == key; };
+        if (table.numbers_.find(hash, same) != nullptr) return false;
+        table.numbers_.insert(hash, document);
+        const Row end = table.first_rows_[document + 1];
+        for (Row row = table.first_rows_[document]; row < end; ++row) table.counts_.length += table.lengths_[row];
+      }
+    }
+    spread(table.layout(), 0, live_, table.live_.data());
+    table.counts_.documents = count_bits(live_);
+    table.counts_.rows = count_bits(table.live());
+    return true;
+  }
+
+  Column* read_dictionary(uint32_t number) {
+    const auto sizes = in_.array<uint64_t>(5);
+    if (!in_.good()) return nullptr;
+    const std::string_view name = in_.text(sizes[0]);
+    ValueDictionary::Part part;
+    part.text_lengths = in_.array<uint32_t>(sizes[1]);
+    part.text_bytes = in_.text(sizes[2]);
+    part.kinds = in_.array<ValueDictionary::Kind>(sizes[3]);
+    part.payloads = in_.array<uint64_t>(sizes[3]);
+    part.elements = in_.array<uint32_t>(sizes[4]);
+    if (!in_.good()) return nullptr;
+    const auto& columns = table_.columns_->columns();
+    Column* const column = table_.columns_->find_or_add(name);
+    // A field known before must come under its number, a new one under the next.
+    if (column == nullptr || number >= columns.size() || columns[number].get() != column) return nullptr;
+    return column->dictionary().add(part) ? column : nullptr;
+  }
+
+  bool read_blocks(Column& column) {
+    const uint32_t blocks = in_.number();
+    int64_t before = -1;
+    for (uint32_t left = blocks; left > 0; --left) {
+      const auto head = in_.array<uint32_t>(6);
+      if (!in_.good() || head[0] <= before || !read_block(column, head)) return false;
+      before = head[0];
+    }
+    return in_.good();
+  }
+
+  bool read_block(Column& column, std::span<const uint32_t> head) {
+    const uint64_t start = uint64_t{head[0]} * kBlockDocuments;
+    const uint64_t first = start + head[2];
+    const uint32_t count = head[3];
+    if (head[2] >= kBlockDocuments || count == 0 || count > kBlockDocuments) return false;
+    if (first < first_document_ || first >= table_.documents()) return false;
+    const auto kind = static_cast<BlockKind>(head[1]);
+    if (kind == BlockKind::pairs) return read_pairs(column, head[0], count, head[4] != 0);
+    if (head[2] + count > kBlockDocuments || first + count > table_.documents()) return false;
+    if (kind == BlockKind::bytes) return read_codes<uint8_t>(column, head);
+    if (kind == BlockKind::words) return read_codes<uint16_t>(column, head);
+    return kind == BlockKind::longs && read_codes<uint32_t>(column, head);
+  }
+
+  bool read_pairs(Column& column, uint32_t block, uint32_t count, bool numbered) {
+    const auto places = in_.array<uint16_t>(count);
+    const auto codes = in_.array<uint32_t>(count);
+    const auto numbers = in_.array<int64_t>(numbered ? count : 0);
+    if (!in_.good()) return false;
+    const uint64_t start = uint64_t{block} * kBlockDocuments;
+    ColumnBlock& to = column.block_for(block);
+    for (uint32_t i = 0; i < count; ++i) {
+      const uint64_t document = start + places[i];
+      const bool ascends = i == 0 || places[i] > places[i - 1];
+      if (!ascends || places[i] >= kBlockDocuments || document < first_document_ || document >= table_.documents()) {
+        return false;
+      }
+      if (codes[i] == kNoCode || codes[i] >= column.dictionary().codes_end()) return false;
+      to.set(places[i], {codes[i], numbered ? numbers[i] : 0});
+    }
+    return true;
+  }
+
+  template <class Code>
+  bool read_codes(Column& column, std::span<const uint32_t> head) {
+    const uint32_t first = head[2];
+    const uint32_t count = head[3];
+    const auto codes = in_.array<Code>(count);
+    const auto numbers = in_.array<int64_t>(head[4] != 0 ? count : 0);
+    if (!in_.good()) return false;
+    Code highest = 0;
+    for (const Code code : codes) highest = std::max(highest, code);
+    if (highest >= column.dictionary().codes_end()) return false;
+    ColumnBlock& to = column.block_for(head[0]);
+    if (to.empty() && first == 0 && count > ColumnBlock::kSparseMax) {
+      to.fill(codes, numbers);
+      return true;
+    }
+    for (uint32_t i = 0; i < count; ++i) {
+      if (codes[i] != kNoCode) to.set(first + i, {codes[i], numbers.empty() ? 0 : numbers[i]});
+    }
+    return true;
+  }
+
+  bool read_rest() {
+    const auto sizes = in_.array<uint64_t>(2);
+    if (!in_.good()) return false;
+    ByteReader rest(in_.text(sizes[1]));
+    if (!in_.good()) return false;
+    int64_t before = int64_t{first_document_} - 1;
+    for (uint64_t left = sizes[0]; left > 0; --left) {
+      const auto document = rest.get<uint32_t>();
+      core::Metadata metadata = get_metadata(rest);
+      if (!rest.good() || document <= before || document >= table_.documents()) return false;
+      before = document;
+      table_.columns_->set_rest(document, std::move(metadata));
+    }
+    return rest.at_end();
+  }
+
+  DocumentTable& table_;
+  ArrayReader in_;
+  uint32_t first_document_ = 0;
+  std::span<const uint64_t> live_;
+};
+
+base::Result<> DocumentFiles::save(const DocumentTable& table, FileStore& store, ByteWriter& record,
+                                   std::vector<FileEntry>& entries) {
+  Size now = size_of(table);
+  const uint64_t changes = table.cache_->changes();
+  if (now.documents != end_.documents || changes != changes_) {
+    uint64_t weight = now.weight() - end_.weight();
+    size_t kept = parts_.size();
+    while (kept > 0 && parts_[kept - 1].weight <= weight * 2) weight += parts_[--kept].weight;
+    Part part{nullptr, kept < parts_.size() ? parts_[kept].before : end_, weight};
+    auto written = Writer(table, store, part.before).write();
+    TESSERA_CHECK(written);
+    part.file = std::move(*written);
+    parts_.resize(kept);
+    parts_.push_back(std::move(part));
+    end_ = std::move(now);
+    changes_ = changes;
+  }
+  record.put(static_cast<uint32_t>(parts_.size()));
+  for (const Part& part : parts_) {
+    record.put_entry(part.file->entry());
+    entries.push_back(part.file->entry());
+  }
+  return {};
+}
+
+base::Result<> DocumentFiles::load(DocumentTable& table, FileStore& store, ByteReader& record) {
+  const auto count = record.get<uint32_t>();
+  for (uint32_t i = 0; i < count; ++i) {
+    const FileEntry entry = record.get_entry();
+    if (!record.good() || count > kPartsMax) return damaged(entry, "the list of files of documents is damaged");
+    auto file = store.open(entry, Verify::now);
+    TESSERA_CHECK(file);
+    const std::string_view wrong = Reader(table, **file).read(i + 1 == count);
+    if (!wrong.empty()) return damaged(entry, wrong);
+    Size size = size_of(table);
+    const uint64_t weight = size.weight() - end_.weight();
+    parts_.push_back({std::move(*file), std::exchange(end_, std::move(size)), weight});
+  }
+  changes_ = table.cache_->changes();
+  return {};
+}
+
+}  // namespace tessera::index

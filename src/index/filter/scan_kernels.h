@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace tessera::index {
+
+/// The inner loops of filters for one kind of processor: each looks at 64 documents for a word of `out` and sets the
+/// bits of those that match (others stay). Inputs are aligned to 64 bytes.
+struct ScanKernels {
+  std::string_view name;
+  /// first <= code <= last.
+  void (*within8)(const uint8_t* codes, size_t words, uint8_t first, uint8_t last, uint64_t* out);
+  void (*within16)(const uint16_t* codes, size_t words, uint16_t first, uint16_t last, uint64_t* out);
+  void (*within32)(const uint32_t* codes, size_t words, uint32_t first, uint32_t last, uint64_t* out);
+  /// Bit `code` of a table of 256 bits.
+  void (*table8)(const uint8_t* codes, size_t words, const uint64_t* table, uint64_t* out);
+  /// first <= number <= last, where the document's bit in `among` is set.
+  void (*between)(const int64_t* numbers, size_t words, int64_t first, int64_t last, const uint64_t* among,
+                  uint64_t* out);
+};
+
+/// The best kernels this processor runs.
+const ScanKernels& best_scan_kernels();
+
+/// Those it runs, slowest (portable) first; for tests and benchmarks.
+size_t scan_kernel_count();
+const ScanKernels& scan_kernels(size_t index);
+
+}  // namespace tessera::index

@@ -1,0 +1,154 @@
+#include "index/lexical/segmented_index.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "index/lexical/part_search.h"
+#include "index/lexical/query_plan.h"
+#include "index/lexical/segmented_state.h"
+#include "index/lexical/term_key.h"
+
+namespace tessera::index {
+
+SegmentedIndex::SegmentedIndex(FileStore& files) : SegmentedIndex(files, Options()) {}
+
+SegmentedIndex::SegmentedIndex(FileStore& files, Options options)
+    : state_(std::make_unique<State>(State{files, options, {}})) {
+  state_->options.freeze_rows = std::clamp<size_t>(options.freeze_rows, 1, LiveSegment::kRowsMax);
+  state_->options.segment_rows_max = std::clamp<size_t>(options.segment_rows_max, 1, kSegmentRowsMax);
+  state_->begin_live();
+}
+
+SegmentedIndex::~SegmentedIndex() = default;
+SegmentedIndex::SegmentedIndex(SegmentedIndex&&) noexcept = default;
+SegmentedIndex& SegmentedIndex::operator=(SegmentedIndex&&) noexcept = default;
+
+Part& SegmentedIndex::State::part_of(Row row) {
+  return *(std::ranges::upper_bound(parts, row, {}, &Part::first) - 1);
+}
+
+void SegmentedIndex::State::begin_live() {
+  constexpr size_t kTermsExpectedMax = size_t{1} << 18;
+  Row first = 0;
+  size_t terms = 0;
+  if (!parts.empty()) {
+    first = rows();
+    if (parts.back().live) terms = std::min<size_t>(parts.back().live->terms(), kTermsExpectedMax);
+  }
+  Part part;
+  part.first = first;
+  part.live = std::make_shared<LiveSegment>(first, static_cast<float>(average_length()), terms);
+  parts.push_back(std::move(part));
+}
+
+void SegmentedIndex::make_room(const PreparedRows& rows) {
+  state_->parts.back().live->prepare_room(rows);
+}
+
+void SegmentedIndex::append(const PreparedRows& rows) {
+  const Part& last = state_->parts.back();
+  if (last.rows() > 0 && (last.rows() >= state_->options.freeze_rows || !last.live->has_room(rows))) {
+    state_->begin_live();
+  }
+  state_->parts.back().append(rows);
+}
+
+void SegmentedIndex::activate(Row first, Row count) {
+  for (Row row = first; row < first + count;) {
+    Part& part = state_->part_of(row);
+    state_->live_rows -= part.counted_rows;
+    state_->live_length -= part.counted_length;
+    const Row end = std::min(first + count, part.first + part.rows());
+    for (; row < end; ++row) part.activate(row - part.first);
+    state_->add_totals(part);
+  }
+}
+
+void SegmentedIndex::remove(Row first, Row count) {
+  for (Row row = first; row < first + count;) {
+    Part& part = state_->part_of(row);
+    state_->live_rows -= part.counted_rows;
+    state_->live_length -= part.counted_length;
+    const Row end = std::min(first + count, part.first + part.rows());
+    for (; row < end; ++row) part.remove(row - part.first);
+    state_->add_totals(part);
+  }
+}
+
+std::vector<RowHit> SegmentedIndex::search(const LexicalQuery& query, size_t k, const RowSelection& selection,
+                                           Pruning pruning) const {
+  k = std::min<size_t>({k, selection.count, state_->live_rows});
+  if (k == 0 || query.empty()) return {};
+  const std::vector<Part>& parts = state_->parts;
+  const QueryPlan plan = plan_query(query, parts, {state_->live_rows, state_->average_length()});
+  if (plan.impossible || plan.terms.empty()) return {};
+  TopRows best(k);
+  const auto search = std::make_unique<PartSearch>(plan, selection, state_->average_length(), pruning, best);
+  std::vector<size_t> order(parts.size());  // the largest first: it raises the floor for the others
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::sort(order, [&](size_t a, size_t b) {
+    return parts[a].counted_rows != parts[b].counted_rows ? parts[a].counted_rows > parts[b].counted_rows : a < b;
+  });
+  for (const size_t i : order) {
+    if (parts[i].counted_rows > 0) {
+      search->run(parts[i], std::span(plan.numbers).subspan(i * plan.terms.size(), plan.terms.size()));
+    }
+  }
+  return best.take();
+}
+
+Row SegmentedIndex::rows() const {
+  return state_->rows();
+}
+
+uint64_t SegmentedIndex::live_rows() const {
+  return state_->live_rows;
+}
+
+uint64_t SegmentedIndex::rows_with(std::string_view term) const {
+  uint64_t rows = 0;
+  for (const Part& part : state_->parts) {
+    const uint32_t number = part.find(term, term_hash(term));
+    if (number != LiveSegment::kNone) rows += part.rows_with(number);
+  }
+  return rows;
+}
+
+uint64_t SegmentedIndex::terms() const {
+  uint64_t most = 0;
+  uint64_t sum = 0;
+  uint64_t parts = 0;
+  for (const Part& part : state_->parts) {
+    if (part.counted_rows == 0) continue;
+    const uint64_t terms = part.live ? part.live->terms() : part.file->terms();
+    most = std::max(most, terms);
+    sum += terms;
+    ++parts;
+  }
+  return parts < 2 ? sum : most + (sum - most) / 2;
+}
+
+size_t SegmentedIndex::memory_bytes() const {
+  size_t bytes = 0;
+  for (const Part& part : state_->parts) {
+    bytes += sizeof(Part) + (part.counted.capacity() + part.gone.capacity()) * sizeof(uint64_t);
+    if (part.live) bytes += part.live->memory_bytes();
+    if (part.removed) bytes += size_t{part.removed->terms()} * 2 * sizeof(uint32_t);
+    if (part.file && !state_->files.on_disk()) bytes += part.file->file().bytes().size();
+  }
+  return bytes;
+}
+
+size_t SegmentedIndex::file_bytes() const {
+  size_t bytes = 0;
+  for (const Part& part : state_->parts) {
+    if (part.file) bytes += part.file->file().bytes().size();
+  }
+  return bytes;
+}
+
+size_t SegmentedIndex::segments() const {
+  return state_->parts.size();
+}
+
+}  // namespace tessera::index

@@ -1,0 +1,201 @@
+#include "index/lexical/segmented_index.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "index/lexical/lexical_model.h"
+
+namespace tessera::index {
+namespace {
+
+const std::atomic<bool> kNever{false};
+
+/// An index beside its model, changed alike.
+class Pair {
+ public:
+  Pair(FileStore& files, SegmentedIndex::Options options)
+      : files_(files), options_(options), index(std::make_unique<SegmentedIndex>(files, options)) {}
+
+  FileStore& files_;
+  SegmentedIndex::Options options_;
+  std::unique_ptr<SegmentedIndex> index;
+  LexicalModel model;
+
+  Row add(const std::vector<std::string>& texts, bool activate = true) {
+    std::vector<RowText> rows;
+    for (const std::string& text : texts) {
+      const size_t cut = text.find('|');
+      rows.push_back({{std::string_view(text).substr(0, cut),
+                       cut == std::string::npos ? std::string_view() : std::string_view(text).substr(cut + 1), ""}});
+    }
+    const Row first = index->rows();
+    const PreparedRows prepared = prepare_rows(rows, false);
+    index->make_room(prepared);
+    index->append(prepared);
+    for (const RowText& row : rows) model.append(row);
+    if (activate) show(first, static_cast<Row>(rows.size()));
+    return first;
+  }
+  void show(Row first, Row count) {
+    index->activate(first, count);
+    for (Row row = first; row < first + count; ++row) model.rows[row].live = true;
+  }
+  void remove(Row first, Row count) {
+    index->remove(first, count);
+    for (Row row = first; row < first + count; ++row) {
+      model.rows[row].live = false;
+      model.rows[row].gone = true;
+    }
+  }
+  /// One step of background work; false when there is none.
+  bool work() {
+    auto job = index->plan();
+    if (!job) return false;
+    EXPECT_TRUE(job->run(kNever));
+    index->install(std::move(job));
+    return true;
+  }
+  void save_and_load() {
+    ByteWriter record;
+    std::vector<FileEntry> entries;
+    ASSERT_TRUE(index->save(record, entries));
+    if (files_.on_disk()) {
+      ASSERT_TRUE(files_.commit(record.bytes(), entries));
+    }
+    ByteReader reader(record.bytes());
+    auto loaded = SegmentedIndex::load(files_, reader, options_);
+    ASSERT_TRUE(loaded) << loaded.error().detail;
+    ASSERT_TRUE(reader.at_end());
+    index = std::move(*loaded);
+  }
+  void compact() {
+    RowMap map(model.rows.size(), kGoneRow);
+    LexicalModel fresh;
+    for (Row row = 0; row < map.size(); ++row) {
+      if (!model.rows[row].live) continue;
+      map[row] = static_cast<Row>(fresh.rows.size());
+      fresh.rows.push_back(model.rows[row]);
+    }
+    auto compact = index->compacted(map);
+    ASSERT_TRUE(compact);
+    index = std::move(*compact);
+    model = std::move(fresh);
+    ASSERT_EQ(index->rows(), model.rows.size());
+  }
+
+  template <class Allowed>
+  void check(const LexicalQuery& query, size_t k, bool filtered, Allowed&& allowed) {
+    std::vector<uint64_t> bits((model.rows.size() + 63) / 64);
+    uint64_t count = 0;
+    for (Row row = 0; row < model.rows.size(); ++row) {
+      if (!model.rows[row].live || !allowed(row)) continue;
+      bits[row / 64] |= uint64_t{1} << (row % 64);
+      ++count;
+    }
+    const RowSelection selection{bits, count, filtered, nullptr};
+    const auto pruned = index->search(query, k, selection, Pruning::on);
+    const auto plain = index->search(query, k, selection, Pruning::off);
+    ASSERT_EQ(pruned, plain);
+    const auto all = model.search(query, allowed);
+    ASSERT_EQ(pruned.size(), std::min(k, all.size()));
+    std::map<Row, double> scores(all.begin(), all.end());
+    for (size_t i = 0; i < pruned.size(); ++i) {
+      ASSERT_TRUE(scores.contains(pruned[i].row));
+      ASSERT_NEAR(pruned[i].score, scores[pruned[i].row], 1e-4 * std::max(1.0, scores[pruned[i].row]));
+      ASSERT_NEAR(pruned[i].score, all[i].second, 1e-4 * std::max(1.0, all[i].second));
+    }
+  }
+  void check(const LexicalQuery& query, size_t k) {
+    check(query, k, false, [](Row) { return true; });
+  }
+  void check_random(LexicalWorld& world, int rounds) {
+    for (int i = 0; i < rounds; ++i) {
+      const LexicalQuery query = world.below(2) == 0 ? plain_query(world.words(1 + world.below(20)), false)
+                                                     : parse_query(world.query(), false);
+      const size_t k = 1 + world.below(30);
+      const uint64_t share = world.below(4);
+      const uint64_t modulus = share == 0 ? 1 : share == 1 ? 10 : 1 + world.below(2000);
+      const uint64_t salt = world.random();
+      check(query, k, modulus > 1, [&](Row row) { return (row * 0x9E3779B97F4A7C15 ^ salt) % modulus == 0; });
+      if (testing::Test::HasFatalFailure()) return;
+    }
+    for (int i = 0; i < 20; ++i) {
+      const std::string term = world.word();
+      ASSERT_EQ(index->rows_with(term), model.rows_with(term)) << term;
+    }
+  }
+};
+
+std::vector<std::string> texts(LexicalWorld& world, size_t count, size_t words) {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < count; ++i) {
+    out.push_back(world.words(world.below(words)));
+    if (world.below(3) == 0) out.back() += "|" + world.words(1 + world.below(4));
+  }
+  return out;
+}
+
+TEST(SegmentedIndex, AnswersLikeTheModelWhileEverythingChanges) {
+  for (const uint64_t seed : {1, 2, 3, 4, 5, 6}) {
+    FileStore files{std::filesystem::path()};
+    LexicalWorld world(seed, seed % 2 == 0 ? 40 : 3000);
+    Pair pair(files, {.freeze_rows = 100 + world.below(400), .segment_rows_max = 3000 + world.below(3000)});
+    std::vector<std::pair<Row, Row>> documents;
+    for (int step = 0; step < 250; ++step) {
+      const uint64_t kind = world.below(40);
+      if (kind < 24) {
+        const auto more = texts(world, 1 + world.below(40), 40);
+        documents.emplace_back(pair.add(more), static_cast<Row>(more.size()));
+      } else if (kind < 31 && !documents.empty()) {
+        const size_t victim = world.below(documents.size());
+        pair.remove(documents[victim].first, documents[victim].second);
+        documents.erase(documents.begin() + static_cast<ptrdiff_t>(victim));
+      } else if (kind < 36) {
+        pair.work();
+      } else if (kind == 36) {
+        pair.save_and_load();
+      } else if (kind == 37 && world.below(4) == 0) {
+        pair.compact();
+        Row first = 0;
+        for (auto& document : documents) {
+          document.first = first;
+          first += document.second;
+        }
+      } else if (kind == 38) {
+        ByteWriter record;
+        std::vector<FileEntry> entries;
+        ASSERT_TRUE(pair.index->save(record, entries));
+        pair.index->release_saved();
+      }
+      if (step % 10 == 0) {
+        pair.check_random(world, 6);
+        if (HasFatalFailure()) FAIL() << "seed " << seed << " step " << step;
+      }
+    }
+    while (pair.work()) {
+    }
+    pair.check_random(world, 40);
+    if (HasFatalFailure()) FAIL() << "seed " << seed;
+  }
+}
+
+TEST(SegmentedIndex, LargeSegmentsPruneWithoutChangingABit) {
+  FileStore files{std::filesystem::path()};
+  LexicalWorld world(77, 20000);
+  Pair pair(files, {.freeze_rows = 6000});
+  for (int i = 0; i < 100; ++i) pair.add(texts(world, 128, 40));
+  for (int i = 0; i < 500; ++i) {
+    const auto row = static_cast<Row>(world.below(pair.model.rows.size()));
+    if (!pair.model.rows[row].gone) pair.remove(row, 1);
+  }
+  pair.check_random(world, 12);
+  while (pair.work()) {
+  }
+  pair.check_random(world, 12);
+  EXPECT_LE(pair.index->segments(), 4U);
+}
+
+}  // namespace
+}  // namespace tessera::index

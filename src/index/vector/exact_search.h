@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "index/rows.h"
+#include "index/vector/dot_kernels.h"
+#include "index/vector/vector_planes.h"
+
+namespace tessera::index {
+
+/// The best k hits offered, ties by row. A value.
+class BestRows {
+ public:
+  explicit BestRows(size_t k) : k_(k) {}
+  /// What a score must reach to have a chance; -infinity until k are held.
+  [[nodiscard]] float floor() const { return floor_; }
+  void offer(RowHit hit);
+  /// Best first. Leaves nothing behind.
+  std::vector<RowHit> take();
+
+ private:
+  size_t k_;
+  float floor_ = -std::numeric_limits<float>::infinity();
+  std::vector<RowHit> heap_;
+};
+
+/// A query of length 1, padded with zeros. Empty for one without a direction.
+std::vector<float> unit_query(std::span<const float> vector, size_t stride);
+
+/// The cosine of a row's 16-bit vector. `unit` as of unit_query. 0 for a row without a vector.
+float exact_score(const VectorPlanes& planes, Row row, const float* unit, const DotKernels& kernels);
+
+/// The k selected rows with the highest cosine, exact for the stored 16-bit vectors: a scan of one byte a component
+/// knows how far off each row can be, and only rows that may be among the best are looked at in full. Use once, under
+/// the read lock.
+class ExactSearch {
+ public:
+  /// `unit` (of unit_query, not empty) must outlive it.
+  ExactSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit, size_t k);
+  /// Looks at the rows in [first, end) whose bit is set: those that lie densely one after the other, the others
+  /// gathered.
+  void look_at(Row first, Row end, const uint64_t* bits);
+  std::vector<RowHit> take();
+  [[nodiscard]] size_t distances() const { return distances_; }
+
+ private:
+  struct Candidate {
+    Row row = 0;
+    float most = 0;  // no more than this can its cosine be
+  };
+  void judge(Row row, int32_t dot);
+  void flush();
+  void look_at_all(Row first, size_t count, const uint64_t* bits);
+
+  const VectorPlanes& planes_;
+  const DotKernels& kernels_;
+  std::span<const float> unit_;
+  size_t k_;
+  std::vector<int16_t> values_;
+  std::vector<int8_t> high_;
+  std::vector<int8_t> low_;
+  QueryCodes codes_;
+  float scale_ = 0;
+  float error_ = 0;                                        // length of unit minus its integers
+  float floor_ = -std::numeric_limits<float>::infinity();  // k rows have at least this cosine
+  std::vector<float> least_;                               // a heap: what the best k have at least
+  std::vector<Candidate> candidates_;
+  size_t prune_at_ = 4096;
+  std::vector<Row> batch_;
+  std::vector<const uint8_t*> pointers_;
+  std::vector<int32_t> dots_;
+  size_t distances_ = 0;
+};
+
+}  // namespace tessera::index

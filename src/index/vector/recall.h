@@ -1,0 +1,52 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "index/files/file_store.h"
+#include "index/rows.h"
+#include "index/vector/graph_index.h"
+
+namespace tessera::index {
+
+/// How much of the truth walks with different ef found, measured on a sample; answers which ef reaches a recall. A
+/// value.
+class RecallTable {
+ public:
+  static constexpr std::array<size_t, 14> kEfs = {16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536};
+  static constexpr size_t kFew = 10;   ///< recall was measured among so many nearest...
+  static constexpr size_t kMany = 50;  ///< ...and so many
+
+  /// Walks with each ef for those of the `samples` rows that are no waypoints of the graph, which covers [0, `rows`);
+  /// the truth is that of a scan of the rows set in `bits` (of `visible` rows, which include the samples). Samples that
+  /// the graph does not hold are what it was not built for, as queries are. Gives up, empty, when told to stop.
+  static RecallTable measure(const GraphIndex& graph, const VectorPlanes& planes, const DotKernels& kernels,
+                             std::span<const Row> samples, const GraphQuery& scope, const std::atomic<bool>& stop);
+
+  /// Rows of the graph when it was measured; 0: not yet.
+  [[nodiscard]] uint64_t rows() const { return rows_; }
+  /// The ef for a recall among the k nearest; a guess before the first measurement. At least k.
+  [[nodiscard]] size_t ef_for(double recall, size_t k) const;
+  /// What an ef found of the nearest kFew; 0 before the first measurement.
+  [[nodiscard]] double recall_at(size_t ef) const;
+
+  void write(ByteWriter& out) const;
+  static RecallTable read(ByteReader& in);
+
+ private:
+  [[nodiscard]] static double ef_of(const std::array<float, kEfs.size()>& recalls, double recall);
+
+  uint64_t rows_ = 0;
+  std::array<float, kEfs.size()> few_{};
+  std::array<float, kEfs.size()> many_{};
+};
+
+/// How many of a walk's candidates are ordered in full for the best k.
+inline size_t rerank_depth(size_t k) {
+  return 2 * k + 32;
+}
+
+}  // namespace tessera::index

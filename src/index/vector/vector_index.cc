@@ -1,0 +1,267 @@
+#include "index/vector/vector_index.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "index/vector/exact_search.h"
+#include "index/vector/vector_state.h"
+
+namespace tessera::index {
+namespace {
+
+// Measured (bench/retrieval/vector.md): what a walk looks at for each candidate it keeps, in rows gathered one by one.
+constexpr size_t kRowsPerCandidate = 40;
+// A filter that leaves few of the rows near the query, but many elsewhere: what it leaves lies scattered around the
+// query at about one distance, where a walk gets lost.
+constexpr double kAwayShare = 0.25;  // of the share it leaves in all
+constexpr size_t kAwayRows = 8;      // times kRowsPerCandidate are scanned then...
+constexpr size_t kAwayEf = 4;        // ...and of more a walk keeps so many times the candidates
+
+std::unexpected<base::Error> mismatch(std::string_view what, size_t given, size_t ours) {
+  return base::fail(base::Code::invalid, "DIMENSION_MISMATCH",
+                    fmt::format("{} {} dimensions, the collection {}. Embed with the collection's model, or reindex "
+                                "the collection with the new one.",
+                                what, given, ours));
+}
+
+}  // namespace
+
+void VectorIndex::State::start(size_t dimensions) {
+  planes = std::make_shared<VectorPlanes>(dimensions);
+  graph = std::make_shared<GraphIndex>(planes, graph_options());
+  removed_told = 0;
+  recall = {};
+  extents.clear();
+  graph_file.reset();
+  graph_changes = 0;
+  grow(rows);
+}
+
+void VectorIndex::State::grow(Row to) {
+  rows = to;
+  removed.resize((size_t{to} + 63) / 64, 0);
+  if (planes == nullptr) return;
+  planes->grow(to);
+  graph->grow(to);
+}
+
+VectorIndex::VectorIndex(const VectorOptions& options) : state_(std::make_unique<State>(options)) {}
+VectorIndex::~VectorIndex() = default;
+
+base::Result<EncodedVectors> VectorIndex::encode(std::span<const float> vectors, size_t rows, size_t dimensions) const {
+  if (dimensions == 0 || vectors.empty()) {
+    EncodedVectors nothing;
+    nothing.heads.resize(rows);
+    return nothing;
+  }
+  if (dimensions > kDimensionsMax || vectors.size() / dimensions != rows || vectors.size() % dimensions != 0) {
+    return base::fail(base::Code::invalid, "VECTOR_SHAPE",
+                      fmt::format("{} numbers do not make {} vectors of {} dimensions (at most {}).", vectors.size(),
+                                  rows, dimensions, kDimensionsMax));
+  }
+  if (state_->vectors > 0 && state_->planes->dimensions != dimensions) {
+    return mismatch("The vectors have", dimensions, state_->planes->dimensions);
+  }
+  return encode_vectors(vectors, dimensions);
+}
+
+void VectorIndex::append(const EncodedVectors& encoded) {
+  State& state = *state_;
+  const Row first = state.rows;
+  const size_t count = encoded.heads.size();
+  if (encoded.dimensions > 0 && (state.planes == nullptr || state.planes->dimensions != encoded.dimensions)) {
+    state.start(encoded.dimensions);
+  }
+  state.grow(static_cast<Row>(first + count));
+  if (encoded.dimensions == 0) return;
+  VectorPlanes& planes = *state.planes;
+  const size_t stride = planes.stride;
+  planes.codes.pieces(first, first + count, [&, at = size_t{0}](uint8_t* to, size_t rows) mutable {
+    std::memcpy(to, encoded.codes.data() + at * stride, rows * stride);
+    at += rows;
+  });
+  planes.low.pieces(first, first + count, [&, at = size_t{0}](int8_t* to, size_t rows) mutable {
+    std::memcpy(to, encoded.low.data() + at * stride, rows * stride);
+    at += rows;
+  });
+  for (size_t i = 0; i < count; ++i) {
+    *planes.heads.at(first + i) = encoded.heads[i];
+    state.vectors += encoded.heads[i].scale > 0 ? 1 : 0;
+  }
+}
+
+void VectorIndex::append_nothing(size_t rows) {
+  state_->grow(static_cast<Row>(state_->rows + rows));
+}
+
+void VectorIndex::remove(Row first, size_t count) {
+  State& state = *state_;
+  for (Row row = first; row < std::min<size_t>(state.rows, first + count); ++row) {
+    if (state.is_removed(row)) continue;
+    state.removed[row / 64] |= uint64_t{1} << (row % 64);
+    if (state.planes == nullptr || !state.planes->has(row)) continue;
+    --state.vectors;
+    ++state.removed_told;
+  }
+}
+
+namespace {
+
+/// One search: which way, and its parts.
+class Searcher {
+ public:
+  Searcher(const VectorPlanes& planes, const GraphIndex& graph, const DotKernels& kernels,
+           const RowSelection& selection, VectorWork& work)
+      : planes_(planes),
+        graph_(graph),
+        kernels_(kernels),
+        selection_(selection),
+        work_(work),
+        graph_rows_(graph.rows()) {}
+
+  [[nodiscard]] Row graph_rows() const { return graph_rows_; }
+
+  std::vector<RowHit> scan(std::span<const float> unit, size_t k, Row first) {
+    ExactSearch exact(planes_, kernels_, unit, k);
+    exact.look_at(first, planes_.rows, selection_.bits.data());
+    std::vector<RowHit> hits = exact.take();
+    work_.distances += exact.distances();
+    return hits;
+  }
+
+  std::vector<RowHit> walk(std::span<const float> unit, size_t k, size_t ef, double away_below) {
+    GraphQuery query;
+    query.unit = unit;
+    query.ef = ef;
+    query.want = rerank_depth(k);
+    query.rows = graph_rows_;
+    query.visible = planes_.rows;
+    query.bits = selection_.bits.data();
+    query.filtered = selection_.filtered;
+    query.away_below = away_below;
+    GraphWork walked;
+    BestRows best(k);
+    std::vector<RowHit> candidates = graph_.search(query, &walked);
+    if (walked.away) {
+      if (selection_.count <= kAwayRows * kRowsPerCandidate * ef) return scan(unit, k, 0);
+      query.away_below = 0;
+      query.ef *= kAwayEf;
+      candidates = graph_.search(query, &walked);
+    }
+    for (const RowHit& hit : candidates) {
+      best.offer({hit.row, exact_score(planes_, hit.row, unit.data(), kernels_)});
+    }
+    work_.distances += walked.distances;
+    work_.hops += walked.hops;
+    std::vector<RowHit> hits = best.take();
+    if (graph_rows_ == planes_.rows) return hits;
+    BestRows both(k);
+    for (const RowHit& hit : hits) both.offer(hit);
+    for (const RowHit& hit : scan(unit, k, graph_rows_)) both.offer(hit);
+    return both.take();
+  }
+
+ private:
+  const VectorPlanes& planes_;
+  const GraphIndex& graph_;
+  const DotKernels& kernels_;
+  const RowSelection& selection_;
+  VectorWork& work_;
+  Row graph_rows_;
+};
+
+}  // namespace
+
+base::Result<std::vector<RowHit>> VectorIndex::search(const VectorQuery& query, const RowSelection& selection,
+                                                      VectorWork* work) const {
+  const State& state = *state_;
+  VectorWork ignored;
+  VectorWork& did = work != nullptr ? *work : ignored;
+  did = {};
+  double squares = 0;
+  for (const float x : query.vector) squares += double{x} * x;
+  if (!std::isfinite(squares)) {
+    return base::fail(base::Code::invalid, "VECTOR_NOT_FINITE", "The query vector holds a value that is no number.");
+  }
+  if (state.planes == nullptr) return std::vector<RowHit>();
+  if (query.vector.size() != state.planes->dimensions) {
+    return mismatch("The query vector has", query.vector.size(), state.planes->dimensions);
+  }
+  const size_t k = std::min<size_t>({query.k, selection.count, state.vectors});
+  const std::vector<float> unit = unit_query(query.vector, state.planes->stride);
+  if (k == 0 || unit.empty()) return std::vector<RowHit>();
+
+  Searcher searcher(*state.planes, *state.graph, *state.kernels, selection, did);
+  const double target = query.recall > 0 ? query.recall : state.options.recall;
+  size_t ef = query.ef > 0 ? query.ef : state.options.ef;
+  const bool exact = ef == 0 && target >= 1;
+  if (ef == 0) ef = state.recall.ef_for(target, k);
+  ef = std::max(ef, k);
+  const bool few = selection.count <= ef * kRowsPerCandidate;
+  if (searcher.graph_rows() == 0 || exact || few) {
+    did.plan = few && searcher.graph_rows() > 0 ? VectorWork::Plan::gather : VectorWork::Plan::scan;
+    return searcher.scan(unit, k, 0);
+  }
+  did.plan = selection.filtered ? VectorWork::Plan::filtered_walk : VectorWork::Plan::walk;
+  const double share = static_cast<double>(selection.count) / static_cast<double>(state.rows);
+  std::vector<RowHit> hits = searcher.walk(unit, k, ef, selection.filtered ? share * kAwayShare : 0);
+  if (hits.size() < k) {
+    did.rescued = true;
+    hits = searcher.scan(unit, k, 0);
+  }
+  return hits;
+}
+
+bool VectorIndex::vector_of(Row row, std::span<float> out) const {
+  const State& state = *state_;
+  if (state.planes == nullptr || row >= state.rows || out.size() != state.planes->dimensions) return false;
+  const VectorHead head = *state.planes->heads.at(row);
+  if (!sound(head)) return false;
+  const uint8_t* codes = state.planes->codes.at(row);
+  const int8_t* low = state.planes->low.at(row);
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i] = head.scale * static_cast<float>((codes[i] - kCodeOffset) * 256 + low[i]) / 256;
+  }
+  return true;
+}
+
+VectorStats VectorIndex::stats() const {
+  const State& state = *state_;
+  VectorStats stats;
+  stats.vectors = state.vectors;
+  stats.pending = state.vectors;
+  stats.m = state.options.m;
+  stats.ef_construction = state.options.ef_construction;
+  stats.recall_target = state.options.recall;
+  stats.memory_bytes = sizeof(State) + state.removed.capacity() * sizeof(uint64_t);
+  if (state.planes == nullptr) return stats;
+  const VectorPlanes& planes = *state.planes;
+  stats.dimensions = planes.dimensions;
+  stats.memory_bytes += planes.codes.memory_bytes() + planes.low.memory_bytes() + planes.heads.memory_bytes();
+  stats.mapped_bytes = planes.codes.mapped_bytes() + planes.low.mapped_bytes() + planes.heads.mapped_bytes();
+  if (state.graph->rows() == 0) return stats;
+  stats.memory_bytes += state.graph->memory_bytes();
+  stats.mapped_bytes += state.graph->mapped_bytes();
+  stats.removed = state.graph->waypoints();
+  stats.graph_rows = std::min(state.vectors, state.graph->live());
+  stats.pending = state.vectors - stats.graph_rows;
+  stats.ef = state.options.ef > 0 ? state.options.ef : state.recall.ef_for(state.options.recall, RecallTable::kFew);
+  stats.recall = state.recall.recall_at(stats.ef);
+  stats.measured_rows = state.recall.rows();
+  return stats;
+}
+
+size_t VectorIndex::dimensions() const {
+  return state_->planes == nullptr ? 0 : state_->planes->dimensions;
+}
+Row VectorIndex::rows() const {
+  return state_->rows;
+}
+uint64_t VectorIndex::vectors() const {
+  return state_->vectors;
+}
+
+}  // namespace tessera::index
