@@ -1,29 +1,33 @@
 // Vector search side by side with hnswlib, one thread, interleaved. Run by vector.py; see there for the data.
-// Usage: vector DATA QUERIES ROWS DIMENSIONS [both] (raw floats, vectors of length 1); prints one line a figure. With
-// "both" the graph with 16-bit vectors is built too.
+// Usage: vector DATA QUERIES LABELS ROWS DIMENSIONS DIRECTORY [nopeer] (raw floats, vectors of length 1; a cluster
+// number a row); prints one line a figure. DIRECTORY is for the index's files.
 #include "vector.h"
 
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
+#include <random>
 #include <string>
 
-#include "index/vector/graph_index.h"
-#include "index/vector/vector_store.h"
+#include "index/vector/vector_index.h"
 
 namespace {
 
-using tessera::index::GraphIndex;
+using namespace tessera::index;
 using Clock = std::chrono::steady_clock;
 constexpr size_t kTop = 10;
 constexpr size_t kM = 16;
 constexpr size_t kConstruction = 200;
 constexpr double kRecall = 0.95;
+using Truth = std::vector<std::vector<uint32_t>>;
+using Bits = std::vector<uint64_t>;
 
 double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -36,32 +40,48 @@ double resident_mb() {
   return pages * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
 }
 
-std::vector<float> read(const char* path, size_t count) {
-  std::vector<float> values(count);
+template <class T>
+std::vector<T> read(const char* path, size_t count) {
+  std::vector<T> values(count);
   std::ifstream file(path, std::ios::binary);
-  file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(count * sizeof(float)));
+  file.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(count * sizeof(T)));
   if (!file) std::exit((std::fprintf(stderr, "cannot read %s\n", path), 1));
   return values;
 }
 
-std::vector<std::vector<uint32_t>> truth(const std::vector<float>& data, const std::vector<float>& queries, size_t d) {
-  std::vector<std::vector<uint32_t>> best;
-  std::vector<std::pair<float, uint32_t>> scores(data.size() / d);
-  for (size_t q = 0; q < queries.size() / d; ++q) {
-    for (size_t row = 0; row < scores.size(); ++row) {
-      float lanes[16] = {};
-      for (size_t i = 0; i < d; i += 16) {
-        for (size_t lane = 0; lane < 16; ++lane) lanes[lane] += data[row * d + i + lane] * queries[q * d + i + lane];
-      }
-      float sum = 0;
-      for (const float lane : lanes) sum += lane;
-      scores[row] = {-sum, static_cast<uint32_t>(row)};
-    }
-    std::partial_sort(scores.begin(), scores.begin() + kTop, scores.end());
-    auto& rows = best.emplace_back();
-    for (size_t i = 0; i < kTop; ++i) rows.push_back(scores[i].second);
+struct Data {
+  size_t rows = 0;
+  size_t d = 0;
+  std::vector<float> vectors;
+  std::vector<float> queries;
+  std::vector<uint32_t> labels;
+
+  [[nodiscard]] size_t asked() const { return queries.size() / d; }
+  [[nodiscard]] std::span<const float> row(size_t i) const { return {vectors.data() + i * d, d}; }
+  [[nodiscard]] std::span<const float> query(size_t i) const { return {queries.data() + i * d, d}; }
+};
+
+float product(std::span<const float> a, std::span<const float> b) {
+  float lanes[16] = {};
+  for (size_t i = 0; i < a.size(); i += 16) {
+    for (size_t lane = 0; lane < 16; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
   }
-  return best;
+  float sum = 0;
+  for (const float lane : lanes) sum += lane;
+  return sum;
+}
+
+std::vector<uint32_t> nearest(const Data& data, size_t q, const Bits* allowed) {
+  std::vector<std::pair<float, uint32_t>> scores;
+  for (size_t row = 0; row < data.rows; ++row) {
+    if (allowed != nullptr && (((*allowed)[row / 64] >> (row % 64)) & 1) == 0) continue;
+    scores.emplace_back(-product(data.row(row), data.query(q)), static_cast<uint32_t>(row));
+  }
+  const size_t k = std::min(kTop, scores.size());
+  std::partial_sort(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(k), scores.end());
+  std::vector<uint32_t> rows;
+  for (size_t i = 0; i < k; ++i) rows.push_back(scores[i].second);
+  return rows;
 }
 
 /// An engine under test: answers query number q with this ef.
@@ -72,17 +92,19 @@ struct Engine {
   size_t ef = 0;
   std::vector<double> rates;
 
-  double recall(const std::vector<std::vector<uint32_t>>& best, size_t with_ef) const {
+  double recall(const Truth& best, size_t with_ef) const {
     size_t hits = 0;
+    size_t wanted = 0;
     std::vector<uint32_t> found;
     for (size_t q = 0; q < queries; ++q) {
       search(q, with_ef, found);
       for (const uint32_t row : best[q]) hits += std::ranges::count(found, row) > 0 ? 1 : 0;
+      wanted += best[q].size();
     }
-    return static_cast<double>(hits) / static_cast<double>(queries * kTop);
+    return static_cast<double>(hits) / static_cast<double>(wanted);
   }
   /// The smallest ef that reaches the recall.
-  double settle(const std::vector<std::vector<uint32_t>>& best) {
+  double settle(const Truth& best) {
     size_t low = kTop;
     size_t high = 16;
     while (recall(best, high) < kRecall && high < 4096) {
@@ -112,86 +134,199 @@ struct Engine {
   }
 };
 
-Engine graph_engine(const char* name, const GraphIndex& index, const std::vector<float>& queries, size_t d) {
-  return {name,
-          [&index, &queries, d](size_t q, size_t ef, std::vector<uint32_t>& out) {
-            out.clear();
-            for (const auto& hit : index.search({.vector = {queries.data() + q * d, d}, .k = kTop, .ef = ef})) {
-              out.push_back(hit.row);
-            }
-          },
-          queries.size() / d};
+RowSelection selection_of(const Bits& bits, bool filtered) {
+  uint64_t count = 0;
+  for (const uint64_t word : bits) count += static_cast<uint64_t>(std::popcount(word));
+  return {bits, count, filtered, nullptr};
+}
+
+Bits everything(size_t rows) {
+  Bits bits((rows + 63) / 64, ~uint64_t{0});
+  if (rows % 64 != 0) bits.back() = (uint64_t{1} << (rows % 64)) - 1;
+  return bits;
+}
+
+Bits random_rows(size_t rows, double share) {
+  std::mt19937_64 random(11);
+  Bits bits((rows + 63) / 64);
+  const auto below = static_cast<uint64_t>(share * 0x1p64);
+  for (size_t row = 0; row < rows; ++row) bits[row / 64] |= uint64_t{random() < below ? 1U : 0U} << (row % 64);
+  return bits;
+}
+
+/// The rows of the clusters least like the query, until they are enough.
+Bits far_rows(const Data& data, const std::vector<float>& centres, size_t q, double share) {
+  std::vector<std::pair<float, uint32_t>> ranked;
+  for (size_t c = 0; c < centres.size() / data.d; ++c) {
+    ranked.emplace_back(product({centres.data() + c * data.d, data.d}, data.query(q)), static_cast<uint32_t>(c));
+  }
+  std::ranges::sort(ranked);
+  Bits bits((data.rows + 63) / 64);
+  auto left = static_cast<size_t>(share * static_cast<double>(data.rows));
+  for (const auto& [score, cluster] : ranked) {
+    for (size_t row = 0; row < data.rows && left > 0; ++row) {
+      if (data.labels[row] != cluster) continue;
+      bits[row / 64] |= uint64_t{1} << (row % 64);
+      --left;
+    }
+  }
+  return bits;
+}
+
+std::vector<float> centres_of(const Data& data) {
+  std::vector<float> centres((*std::ranges::max_element(data.labels) + size_t{1}) * data.d);
+  for (size_t row = 0; row < data.rows; ++row) {
+    for (size_t i = 0; i < data.d; ++i) centres[data.labels[row] * data.d + i] += data.row(row)[i];
+  }
+  return centres;
+}
+
+void keep(const std::vector<RowHit>& hits, std::vector<uint32_t>& out) {
+  out.clear();
+  for (const RowHit& hit : hits) out.push_back(hit.row);
+}
+
+void filtered_figures(const Data& data, const VectorIndex& index, double unfiltered) {
+  const std::vector<float> centres = centres_of(data);
+  const size_t asked = std::min<size_t>(100, data.asked());
+  for (const bool far : {false, true}) {
+    for (const double share : {0.5, 0.1, 0.01, 0.001, 0.0001}) {
+      std::vector<Bits> masks;
+      std::vector<RowSelection> selections;
+      Truth best;
+      for (size_t q = 0; q < asked; ++q) {
+        masks.push_back(far ? far_rows(data, centres, q, share) : random_rows(data.rows, share));
+        best.push_back(nearest(data, q, &masks.back()));
+      }
+      for (const Bits& mask : masks) selections.push_back(selection_of(mask, true));
+      size_t plans[8] = {};
+      Engine engine = {"",
+                       [&](size_t q, size_t, std::vector<uint32_t>& out) {
+                         VectorWork work;
+                         keep(*index.search({.vector = data.query(q), .k = kTop}, selections[q], &work), out);
+                         ++plans[static_cast<size_t>(work.plan)];
+                       },
+                       asked};
+      const double recall = engine.recall(best, 0);
+      for (int round = 0; round < 9; ++round) engine.run();
+      static constexpr const char* kNames[] = {"nothing", "scan", "gather", "walk", "filtered walk"};
+      const auto plan = static_cast<size_t>(std::ranges::max_element(plans) - plans);
+      std::printf("filter|%s|%g|%s|%.4f|%.0f|%.2f\n", far ? "anti-correlated" : "random", share, kNames[plan], recall,
+                  engine.rate(), engine.rate() / unfiltered);
+      std::fflush(stdout);
+    }
+  }
+}
+
+void maintain(VectorIndex& index) {
+  const std::atomic<bool> stop = false;
+  while (auto job = index.plan()) {
+    job->run(stop);
+    index.install(std::move(job));
+  }
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 5) return 2;
-  const bool both = count > 5;
-  const size_t rows = std::stoul(arguments[3]);
-  const size_t d = std::stoul(arguments[4]);
-  const auto data = read(arguments[1], rows * d);
+  if (count < 7) return 2;
+  const bool with_peer = count < 8;
+  Data data;
+  data.rows = std::stoul(arguments[4]);
+  data.d = std::stoul(arguments[5]);
+  data.vectors = read<float>(arguments[1], data.rows * data.d);
   std::ifstream size(arguments[2], std::ios::ate | std::ios::binary);
-  const auto queries = read(arguments[2], static_cast<size_t>(size.tellg()) / sizeof(float));
-  const auto best = truth(data, queries, d);
+  data.queries = read<float>(arguments[2], static_cast<size_t>(size.tellg()) / sizeof(float));
+  data.labels = read<uint32_t>(arguments[3], data.rows);
+  Truth best;
+  for (size_t q = 0; q < data.asked(); ++q) best.push_back(nearest(data, q, nullptr));
 
   // Built side by side in turns of 1,000 vectors, so that both meet the same neighbours on a shared machine.
-  double seconds[3] = {};
-  const double before_peer = resident_mb();
-  Peer peer(d, rows, kM, kConstruction);
-  GraphIndex with({.dimensions = d, .m = kM, .ef_construction = kConstruction, .rerank = true});
-  GraphIndex without({.dimensions = d, .m = kM, .ef_construction = kConstruction, .rerank = false});
-  for (size_t from = 0; from < rows; from += 1000) {
-    const size_t to = std::min(rows, from + 1000);
+  double seconds[2] = {};
+  const double before = resident_mb();
+  std::unique_ptr<Peer> peer;
+  if (with_peer) peer = std::make_unique<Peer>(data.d, data.rows, kM, kConstruction);
+  const VectorOptions options{.m = kM, .ef_construction = kConstruction};
+  auto index = std::make_unique<VectorIndex>(options);
+  for (size_t from = 0; from < data.rows; from += 1000) {
+    const size_t to = std::min(data.rows, from + 1000);
     auto start = Clock::now();
-    for (size_t row = from; row < to; ++row) peer.add(static_cast<uint32_t>(row), data.data() + row * d);
+    for (size_t row = from; peer != nullptr && row < to; ++row) {
+      peer->add(static_cast<uint32_t>(row), data.row(row).data());
+    }
     seconds[0] += since(start);
     start = Clock::now();
-    for (size_t row = from; row < to; ++row) without.add(static_cast<uint32_t>(row), {data.data() + row * d, d});
+    index->append(*index->encode({data.row(from).data(), (to - from) * data.d}, to - from, data.d));
+    maintain(*index);
     seconds[1] += since(start);
-    if (!both) continue;
-    start = Clock::now();
-    for (size_t row = from; row < to; ++row) with.add(static_cast<uint32_t>(row), {data.data() + row * d, d});
-    seconds[2] += since(start);
   }
-  const double all = resident_mb() - before_peer;
-  tessera::index::VectorStore store;
-  tessera::index::RowTable table;
-  store.start(d, 0);
-  for (size_t row = 0; row < rows; ++row) {
-    store.append(tessera::index::encode_vectors({data.data() + row * d, d}, d));
-    table.append(static_cast<int64_t>(row), 0, 1);
-  }
-  table.slots.push_back({.key = 1, .first_row = 0, .rows = static_cast<uint32_t>(rows)});
-  table.set_live(0, true);
-  const double ours[] = {static_cast<double>(without.memory_bytes()) / 1e6,
-                         static_cast<double>(with.memory_bytes()) / 1e6};
-  const double peers = all - ours[0] - ours[1];
+  const double all = resident_mb() - before;
+  const double ours = static_cast<double>(index->stats().memory_bytes) / 1e6;
 
+  FileStore store{std::filesystem::path(arguments[6])};
+  ByteWriter record;
+  std::vector<FileEntry> files;
+  auto start = Clock::now();
+  if (!index->save(store, record, files)) return 1;
+  std::printf("save|%.3f\n", since(start));
+  const VectorStats stats = index->stats();
+
+  const Bits bits = everything(data.rows);
+  const RowSelection selection = selection_of(bits, false);
+  const auto ask = [&](const VectorIndex& engine, const VectorQuery& query, std::vector<uint32_t>& out) {
+    keep(*engine.search(query, selection), out);
+  };
   std::vector<Engine> engines;
-  engines.push_back(
-      {"hnswlib",
-       [&](size_t q, size_t ef, std::vector<uint32_t>& out) { peer.search(queries.data() + q * d, kTop, ef, out); },
-       queries.size() / d});
-  engines.push_back(graph_engine("tessera 8 bit", without, queries, d));
-  if (both) engines.push_back(graph_engine("tessera 8+8 bit", with, queries, d));
+  if (with_peer) {
+    engines.push_back(
+        {"hnswlib",
+         [&](size_t q, size_t ef, std::vector<uint32_t>& out) { peer->search(data.query(q).data(), kTop, ef, out); },
+         data.asked()});
+  }
+  engines.push_back({"tessera",
+                     [&](size_t q, size_t ef, std::vector<uint32_t>& out) {
+                       ask(*index, {.vector = data.query(q), .k = kTop, .ef = ef}, out);
+                     },
+                     data.asked()});
   std::vector<double> recalls;
   for (Engine& engine : engines) recalls.push_back(engine.settle(best));
+  engines.push_back(
+      {"tessera, ef by its own measure",
+       [&](size_t q, size_t, std::vector<uint32_t>& out) { ask(*index, {.vector = data.query(q), .k = kTop}, out); },
+       data.asked(), stats.ef});
+  recalls.push_back(engines.back().recall(best, 0));
   for (int round = 0; round < 9; ++round) {
     for (Engine& engine : engines) engine.run();
   }
   Engine scan = {"exact scan",
-                 [&](size_t q, size_t, std::vector<uint32_t>&) {
-                   tessera::index::RowFilter filter(table, nullptr);
-                   static_cast<void>(store.search(table, {queries.data() + q * d, d}, kTop, filter,
-                                                  tessera::index::best_dot_kernels()));
+                 [&](size_t q, size_t, std::vector<uint32_t>& out) {
+                   ask(*index, {.vector = data.query(q), .k = kTop, .recall = 1}, out);
                  },
                  100};
   for (int round = 0; round < 3; ++round) scan.run();
-  const double memory[] = {peers, ours[0], ours[1]};
   for (size_t i = 0; i < engines.size(); ++i) {
-    std::printf("%s|%zu|%.4f|%.0f|%.1f|%.1f\n", engines[i].name.c_str(), engines[i].ef, recalls[i], engines[i].rate(),
-                seconds[i], memory[i]);
+    const bool theirs = engines[i].name == "hnswlib";
+    std::printf("engine|%s|%zu|%.4f|%.0f|%.1f|%.1f|%.1f\n", engines[i].name.c_str(), engines[i].ef, recalls[i],
+                engines[i].rate(), seconds[theirs ? 0 : 1], theirs ? all - ours : ours,
+                theirs ? all - ours : static_cast<double>(stats.memory_bytes) / 1e6);
   }
-  std::printf("exact scan|0|1|%.0f|0|%.1f\n", scan.rate(), static_cast<double>(store.memory_bytes()) / 1e6);
+  std::printf("engine|exact scan|0|1|%.0f|0|0|0\n", scan.rate());
+  std::fflush(stdout);
+  filtered_figures(data, *index, engines[engines.size() - 2].rate());
+
+  index.reset();
+  start = Clock::now();
+  ByteReader reader(record.bytes());
+  auto loaded = VectorIndex::load(store, reader, bits, options);
+  std::vector<uint32_t> out;
+  if (!loaded) return 1;
+  const double opened = since(start);
+  ask(**loaded, {.vector = data.query(0), .k = kTop}, out);
+  std::printf("restart|%.1f|%.1f\n", opened * 1e3, since(start) * 1e3);
+  Engine again = {
+      "mapped",
+      [&](size_t q, size_t, std::vector<uint32_t>& hits) { ask(**loaded, {.vector = data.query(q), .k = kTop}, hits); },
+      data.asked()};
+  for (int round = 0; round < 9; ++round) again.run();
+  std::printf("mapped|%.0f\n", again.rate());
 }

@@ -31,7 +31,7 @@ struct GraphQuery {
   Row visible = 0;                 ///< rows of the planes
   const uint64_t* bits = nullptr;  ///< a bit for each of them: only these may be returned
   bool filtered = false;           ///< `bits` leave out more than a few removed rows: walk among them
-  double away_below = 0;           ///< with filtered: no walk if a smaller share of the rows near the query is allowed
+  double away_below = 0;           ///< no walk if a smaller share of the rows near the query is allowed
 };
 
 /// What one search did; for measurements.

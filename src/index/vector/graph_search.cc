@@ -174,7 +174,7 @@ std::vector<RowHit> GraphIndex::search(const GraphQuery& query, GraphWork* work)
   scratch.start(query.visible, planes_->stride);
   scratch.encode(query.unit);
   const Row start = descend(static_cast<Row>(entry), entry >> 32, 0, scratch);
-  scratch.work.away = query.filtered && share_around(start, query.bits) < query.away_below;
+  scratch.work.away = query.away_below > 0 && share_around(start, query.bits) < query.away_below;
   if (scratch.work.away) {
     scratch.pool.reset(0);
   } else if (query.filtered) {

@@ -71,7 +71,7 @@ double RecallTable::ef_of(const std::array<float, kEfs.size()>& recalls, double 
   return before + (ef - before) * std::clamp((recall - recalls[at - 1]) / (recalls[at] - recalls[at - 1]), 0.0, 1.0);
 }
 
-size_t RecallTable::ef_for(double recall, size_t k) const {
+size_t RecallTable::ef_for(double recall, size_t k, uint64_t rows) const {
   if (rows_ == 0) return std::max(kGuess, 2 * k);
   recall = std::min(recall + (1 - recall) * kCaution, kLargest);
   const double few = ef_of(few_, recall);
@@ -81,7 +81,8 @@ size_t RecallTable::ef_for(double recall, size_t k) const {
     const double share = std::log(static_cast<double>(k) / kFew) / std::log(static_cast<double>(kMany) / kFew);
     ef = k <= kMany ? few + (many - few) * share : many * static_cast<double>(k) / kMany;
   }
-  return std::max(static_cast<size_t>(std::ceil(ef)), k);
+  const double growth = static_cast<double>(std::max(rows, rows_)) / static_cast<double>(rows_);
+  return std::max(static_cast<size_t>(std::ceil(ef * std::sqrt(growth))), k);
 }
 
 double RecallTable::recall_at(size_t ef) const {

@@ -28,8 +28,9 @@ class RecallTable {
 
   /// Rows of the graph when it was measured; 0: not yet.
   [[nodiscard]] uint64_t rows() const { return rows_; }
-  /// The ef for a recall among the k nearest; a guess before the first measurement. At least k.
-  [[nodiscard]] size_t ef_for(double recall, size_t k) const;
+  /// The ef for a recall among the k nearest in a graph that now has `rows`; a guess before the first measurement. At
+  /// least k.
+  [[nodiscard]] size_t ef_for(double recall, size_t k, uint64_t rows) const;
   /// What an ef found of the nearest kFew; 0 before the first measurement.
   [[nodiscard]] double recall_at(size_t ef) const;
 

@@ -14,11 +14,15 @@ namespace {
 
 // Measured (bench/retrieval/vector.md): what a walk looks at for each candidate it keeps, in rows gathered one by one.
 constexpr size_t kRowsPerCandidate = 40;
+// A filter that leaves so many is met by a plain walk whose other candidates are dropped.
+constexpr double kMostShare = 0.6;
+// Where it leaves fewer, the walk looks beyond what it leaves out, so that its hops reach more rows than a plain walk's
+// and fewer candidates do.
+constexpr double kFilteredEf = 0.5;
+constexpr size_t kFilteredSpare = 8;
 // A filter that leaves few of the rows near the query, but many elsewhere: what it leaves lies scattered around the
-// query at about one distance, where a walk gets lost.
+// query at about one distance, where any walk gets lost. It is scanned.
 constexpr double kAwayShare = 0.25;  // of the share it leaves in all
-constexpr size_t kAwayRows = 8;      // times kRowsPerCandidate are scanned then...
-constexpr size_t kAwayEf = 4;        // ...and of more a walk keeps so many times the candidates
 
 std::unexpected<base::Error> mismatch(std::string_view what, size_t given, size_t ours) {
   return base::fail(base::Code::invalid, "DIMENSION_MISMATCH",
@@ -132,36 +136,38 @@ class Searcher {
     return hits;
   }
 
-  std::vector<RowHit> walk(std::span<const float> unit, size_t k, size_t ef, double away_below) {
+  /// `share` of the rows are selected.
+  std::vector<RowHit> walk(std::span<const float> unit, size_t k, size_t ef, double share) {
     GraphQuery query;
     query.unit = unit;
-    query.ef = ef;
     query.want = rerank_depth(k);
     query.rows = graph_rows_;
     query.visible = planes_.rows;
     query.bits = selection_.bits.data();
-    query.filtered = selection_.filtered;
-    query.away_below = away_below;
-    GraphWork walked;
-    BestRows best(k);
-    std::vector<RowHit> candidates = graph_.search(query, &walked);
-    if (walked.away) {
-      if (selection_.count <= kAwayRows * kRowsPerCandidate * ef) return scan(unit, k, 0);
-      query.away_below = 0;
-      query.ef *= kAwayEf;
-      candidates = graph_.search(query, &walked);
+    query.ef = ef;
+    if (selection_.filtered) {
+      const bool most = share >= kMostShare;
+      query.filtered = !most;
+      query.away_below = share * kAwayShare;
+      query.ef = static_cast<size_t>(static_cast<double>(ef) * (most ? 1 / share : kFilteredEf)) + kFilteredSpare;
+      query.ef = std::max(query.ef, k + kFilteredSpare);
     }
+    work_.plan = query.filtered ? VectorWork::Plan::filtered_walk : VectorWork::Plan::walk;
+    GraphWork walked;
+    const std::vector<RowHit> candidates = graph_.search(query, &walked);
+    work_.distances += walked.distances;
+    work_.hops += walked.hops;
+    if (walked.away) {
+      work_.plan = VectorWork::Plan::gather;
+      return scan(unit, k, 0);
+    }
+    BestRows best(k);
     for (const RowHit& hit : candidates) {
       best.offer({hit.row, exact_score(planes_, hit.row, unit.data(), kernels_)});
     }
-    work_.distances += walked.distances;
-    work_.hops += walked.hops;
-    std::vector<RowHit> hits = best.take();
-    if (graph_rows_ == planes_.rows) return hits;
-    BestRows both(k);
-    for (const RowHit& hit : hits) both.offer(hit);
-    for (const RowHit& hit : scan(unit, k, graph_rows_)) both.offer(hit);
-    return both.take();
+    if (graph_rows_ == planes_.rows) return best.take();
+    for (const RowHit& hit : scan(unit, k, graph_rows_)) best.offer(hit);
+    return best.take();
   }
 
  private:
@@ -198,16 +204,15 @@ base::Result<std::vector<RowHit>> VectorIndex::search(const VectorQuery& query, 
   const double target = query.recall > 0 ? query.recall : state.options.recall;
   size_t ef = query.ef > 0 ? query.ef : state.options.ef;
   const bool exact = ef == 0 && target >= 1;
-  if (ef == 0) ef = state.recall.ef_for(target, k);
+  if (ef == 0) ef = state.recall.ef_for(target, k, searcher.graph_rows());
   ef = std::max(ef, k);
   const bool few = selection.count <= ef * kRowsPerCandidate;
   if (searcher.graph_rows() == 0 || exact || few) {
     did.plan = few && searcher.graph_rows() > 0 ? VectorWork::Plan::gather : VectorWork::Plan::scan;
     return searcher.scan(unit, k, 0);
   }
-  did.plan = selection.filtered ? VectorWork::Plan::filtered_walk : VectorWork::Plan::walk;
   const double share = static_cast<double>(selection.count) / static_cast<double>(state.rows);
-  std::vector<RowHit> hits = searcher.walk(unit, k, ef, selection.filtered ? share * kAwayShare : 0);
+  std::vector<RowHit> hits = searcher.walk(unit, k, ef, share);
   if (hits.size() < k) {
     did.rescued = true;
     hits = searcher.scan(unit, k, 0);
@@ -248,7 +253,8 @@ VectorStats VectorIndex::stats() const {
   stats.removed = state.graph->waypoints();
   stats.graph_rows = std::min(state.vectors, state.graph->live());
   stats.pending = state.vectors - stats.graph_rows;
-  stats.ef = state.options.ef > 0 ? state.options.ef : state.recall.ef_for(state.options.recall, RecallTable::kFew);
+  stats.ef = state.options.ef > 0 ? state.options.ef
+                                  : state.recall.ef_for(state.options.recall, RecallTable::kFew, state.graph->rows());
   stats.recall = state.recall.recall_at(stats.ef);
   stats.measured_rows = state.recall.rows();
   return stats;

@@ -52,6 +52,29 @@ class Cloud {
   std::vector<Vector> centres_;
 };
 
+/// Loads an index from the bytes of its record and of its files, which need not be what was saved.
+inline base::Result<std::unique_ptr<VectorIndex>> load_parts(FileStore& store, const std::vector<std::string>& contents,
+                                                             const std::vector<FileEntry>& files,
+                                                             std::span<const uint64_t> live,
+                                                             const VectorOptions& options) {
+  // The entries in the record become those of the changed files, as one who damages on purpose would see to it.
+  std::string record = contents[0];
+  std::vector<std::shared_ptr<const IndexFile>> held;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const auto writer = store.create("changed");
+    writer->put_array(std::span<const char>(contents[i + 1]));
+    TESSERA_TRY(held.emplace_back(), writer->finish());
+    ByteWriter before;
+    ByteWriter after;
+    before.put_entry(files[i]);
+    after.put_entry(held.back()->entry());
+    const size_t at = record.find(before.bytes());
+    if (at != std::string::npos) record.replace(at, before.bytes().size(), after.bytes());
+  }
+  ByteReader reader(record);
+  return VectorIndex::load(store, reader, live, options);
+}
+
 /// A VectorIndex beside the truth: every vector as it came, by row.
 class VectorSubject {
  public:

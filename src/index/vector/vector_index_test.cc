@@ -8,7 +8,10 @@
 #include <limits>
 #include <random>
 #include <set>
+#include <string>
+#include <thread>
 
+#include "index/access.h"
 #include "index/vector/vector_index_model.h"
 
 namespace tessera::index {
@@ -157,7 +160,7 @@ TEST(VectorIndex, FindsWhateverRowsAFilterLeaves) {
   for (int i = 0; i < 5; ++i) {
     const Vector query = cloud.next();
     const std::vector<uint64_t> far = subject.farthest(query, kRows / 2);
-    EXPECT_GE(subject.check({.vector = query, .k = 10, .ef = 64}, &far), 8U);
+    EXPECT_EQ(subject.check({.vector = query, .k = 10, .ef = 64}, &far), 10U);
   }
 }
 
@@ -235,6 +238,123 @@ TEST(VectorIndex, MeasuresItsRecallAndChoosesEfForATarget) {
   subject.check({.vector = query, .k = 10, .recall = 0.8}, nullptr, &low);
   subject.check({.vector = query, .k = 10, .recall = 0.99}, nullptr, &high);
   EXPECT_LT(low.distances, high.distances);
+}
+
+TEST(VectorIndex, DamagedFilesAreRefusedOrSearchedWithinMemory) {
+  Cloud cloud(10, 3, 0.7F, 1);
+  FileStore store{std::filesystem::path()};
+  VectorIndex index({.m = 4, .ef_construction = 20, .graph_rows = 100});
+  std::vector<uint64_t> live;
+  for (Row row = 0; row < 700; ++row) {
+    index.append(*index.encode(cloud.next(), 1, 10));
+    if (row % 64 == 0) live.push_back(0);
+    live[row / 64] |= uint64_t{row >= 20 ? 1U : 0U} << (row % 64);
+  }
+  const std::atomic<bool> stop = false;
+  const auto maintain = [&stop](VectorIndex& of) {
+    while (auto job = of.plan()) {
+      job->run(stop);
+      of.install(std::move(job));
+    }
+  };
+  maintain(index);
+  index.remove(0, 20);
+  ByteWriter record;
+  std::vector<FileEntry> files;
+  ASSERT_TRUE(index.save(store, record, files));
+  ASSERT_EQ(files.size(), 2U);
+  std::mt19937 random(6);
+  size_t refused = 0;
+  for (int i = 0; i < 1500; ++i) {
+    std::vector<std::string> contents{std::string(record.bytes())};
+    for (const FileEntry& file : files) contents.emplace_back((*store.open(file, Verify::later))->bytes());
+    const size_t which = random() % 3;
+    std::string& changed = contents[which];
+    if (i % 10 == 0) {
+      changed.resize(random() % changed.size());
+    } else {
+      // The heads as often as all that follows.
+      const size_t at = i % 2 == 0 ? random() % std::min<size_t>(64, changed.size()) : random() % changed.size();
+      changed[at] = static_cast<char>(changed[at] ^ (1 << (random() % 8)));
+    }
+    FileStore other{std::filesystem::path()};
+    auto loaded = load_parts(other, contents, files, live, {.m = 4, .ef_construction = 20, .graph_rows = 100});
+    if (!loaded) {
+      ++refused;
+      continue;
+    }
+    VectorIndex& opened = **loaded;
+    uint64_t selected = 0;
+    for (const uint64_t word : live) selected += static_cast<uint64_t>(std::popcount(word));
+    const RowSelection all{live, selected, false, nullptr};
+    const Vector query(opened.dimensions(), 1.0F);
+    const auto hits = opened.search({.vector = query, .k = 10}, all);
+    if (opened.dimensions() > 0) EXPECT_EQ(hits->size(), 10U);
+    static_cast<void>(opened.search({.vector = query, .k = 10, .recall = 1}, all));
+    opened.remove(20, 200);
+    maintain(opened);
+    static_cast<void>(opened.compacted(RowMap(opened.rows(), kGoneRow)));
+  }
+  EXPECT_GT(refused, 300U);
+}
+
+TEST(VectorIndex, IsSearchedWhileItGrowsAndJobsRun) {
+  Cloud cloud(32, 10, 0.7F, 3);
+  VectorIndex index({.m = 8, .ef_construction = 30, .graph_rows = 300});
+  std::vector<Vector> queries;
+  for (int i = 0; i < 50; ++i) queries.push_back(cloud.next());
+  Access access;  // guards the index and `live`
+  std::vector<uint64_t> live(64);
+  uint64_t count = 0;
+  std::atomic<bool> done = false;
+  const std::atomic<bool> stop = false;
+  const auto append = [&](Row row) {
+    const auto encoded = index.encode(cloud.next(), 1, 32);
+    const auto lock = access.write();
+    index.append(*encoded);
+    live[row / 64] |= uint64_t{1} << (row % 64);
+    ++count;
+  };
+  for (Row row = 0; row < 300; ++row) append(row);  // these stay
+  std::vector<std::thread> threads;
+  for (int reader = 0; reader < 2; ++reader) {
+    threads.emplace_back([&] {
+      while (!done) {
+        for (const Vector& query : queries) {
+          const auto lock = access.read();
+          const auto hits = index.search({.vector = query, .k = 10, .ef = 20}, {live, count, false, nullptr});
+          EXPECT_EQ(hits->size(), 10U);
+          for (const RowHit& hit : *hits) EXPECT_TRUE((live[hit.row / 64] >> (hit.row % 64)) & 1);
+        }
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    while (!done) {
+      std::unique_ptr<VectorIndex::Job> job;
+      {
+        const auto lock = access.read();
+        job = index.plan();
+      }
+      if (job == nullptr) continue;
+      job->run(stop);
+      const auto lock = access.write();
+      index.install(std::move(job));
+    }
+  });
+  for (Row row = 300; row < 4000; ++row) {
+    append(row);
+    if (row % 3 == 0) continue;
+    const auto lock = access.write();
+    const Row gone = row - 1 < 300 ? row : row - 1;
+    if (((live[gone / 64] >> (gone % 64)) & 1) == 0) continue;
+    live[gone / 64] &= ~(uint64_t{1} << (gone % 64));
+    --count;
+    index.remove(gone, 1);
+  }
+  done = true;
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(index.vectors(), count);
 }
 
 TEST(VectorIndex, SavesOnlyWhatIsNewAndKeepsFewFiles) {
