@@ -90,7 +90,8 @@ TEST_F(RetrievalIndexTest, RandomOperationsAgreeWithTheModel) {
         const core::IndexStats got = index->stats(collection);
         ASSERT_EQ(got.documents, expected.documents);
         ASSERT_EQ(got.chunks, expected.chunks);
-        if (got.segments <= 1) ASSERT_EQ(got.terms, expected.terms);
+        // Those of removed rows go with merges; several segments are estimated.
+        if (got.segments <= 1) ASSERT_GE(got.terms, expected.terms);
         ASSERT_EQ(got.vectors.graph_rows <= got.vectors.rows, true);
       }
     }
@@ -260,6 +261,8 @@ TEST_F(RetrievalIndexTest, MemoryIsCounted) {
   EXPECT_EQ(index->total_stats().memory_bytes, index->stats(1).memory_bytes + index->stats(2).memory_bytes);
   EXPECT_GT(index->total_stats().memory_bytes, 2000 * (64 * 2 + 8));
   EXPECT_LT(index->total_stats().memory_bytes, 2000 * 1500);
+  ASSERT_TRUE(index->apply(world.put(101, 3, 101, 1)));
+  EXPECT_LT(index->stats(3).memory_bytes, 50'000);  // there may be a collection for every user
 }
 
 }  // namespace
