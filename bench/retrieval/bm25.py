@@ -75,8 +75,8 @@ class Ours(Peer):
         return answer
 
     def build(self, texts):
-        seconds = float(self.command(f"lexical {texts}").split()[0]) + float(self.command("save"))
-        return {"seconds": seconds, "settle": peers.rest(self.process.pid), "disk_mb": peers.folder_mb(self.folder)}
+        taken, saved = (list(map(float, self.command(command).split())) for command in (f"lexical {texts}", "save"))
+        return {"seconds": [taken[0] + saved[0], taken[1] + saved[1]], "settle": peers.rest(self.process.pid), "disk_mb": peers.folder_mb(self.folder)}
 
     def search(self, texts, limit):
         with tempfile.NamedTemporaryFile("w", dir=self.folder.parent) as file:
@@ -84,8 +84,8 @@ class Ours(Peer):
             file.flush()
             answer, out = self.command(f"text {K} {file.name}"), []
             while answer.strip() != ".":
-                seconds, *numbers = answer.split()
-                out.append([float(seconds), [int(number) for number in numbers]])
+                wall, processor, *numbers = answer.split()
+                out.append([float(wall), float(processor), [int(number) for number in numbers]])
                 answer = self.process.stdout.readline()
         return out
 
@@ -104,18 +104,19 @@ def start(name, folder, runner):
         return None
 
 
-def build(names, folder, runner, texts, rounds, report, documents):
+def build(names, folder, options, texts, rounds, report, documents):
     """Builds in turn, `rounds` times, and keeps the last of each engine; prints the table of building."""
     kept, results = {}, {name: [] for name in names}
     for _ in range(rounds):
         for name in names:
             if name in kept:
                 kept.pop(name).stop()
-            engine = start(name, folder, runner)
+            engine = start(name, folder, options.build / "bench/engine_runner")
             if engine is None:
                 continue
             try:
-                results[name].append(engine.build(texts))
+                one = engine.build(texts)
+                results[name].append({**one, "seconds": one["seconds"][int(options.processor)]})
             except RuntimeError as why:
                 report(f"**{name} failed while building ({why}): its rows are missing.**\n")
                 continue
@@ -135,15 +136,15 @@ def overlap(ours, theirs):
     return statistics.mean(len(set(a) & set(b)) / max(1, len(a)) for a, b in zip(ours, theirs))
 
 
-def compare(kept, texts, rounds, limit):
+def compare(kept, texts, rounds, limit, clock):
     """Times by engine, query and round, and the numbers found."""
     times, found = {name: [] for name in kept}, {}
     for number in range(-1, rounds):  # the first round warms
         for name, engine in kept.items():
             answers = engine.search(texts, limit)
-            found[name] = [numbers for _, numbers in answers]
+            found[name] = [numbers for _, _, numbers in answers]
             if number >= 0:
-                times[name].append([seconds for seconds, _ in answers])
+                times[name].append([one[clock] for one in answers])
     return times, found
 
 
@@ -156,12 +157,12 @@ def row(report, size, name, engine, times, found, floor):
            f"{peers.percentile(by_query, 0.95) * 1e6:,.0f} | {peers.ratio(pairs)} | {overlap(found['tessera'], found[name]):.2f}{limit} |")
 
 
-def measure(options, documents, runner, folder, report):
+def measure(options, documents, folder, report):
     import corpus
     texts, frequencies, words, sample = corpus.write(documents)
     report(f"\n## {documents:,} documents ({texts.stat().st_size / 1e6:.0f} MB)\n")
     rounds = 1 if documents > 200000 else options.builds
-    kept = build(["tessera", *options.engines], folder, runner, texts, rounds, report, documents)
+    kept = build(["tessera", *options.engines], folder, options, texts, rounds, report, documents)
     width = float(kept["tessera"].command("bandwidth"))
     report(f"\nThe limit is reading every posting of a query's words once at ten bits each, {width / 1e9:.1f} GB/s (measured, one thread).\n")
     report("| Words | Engine | Queries | Mean µs | p50 µs | p95 µs | Time x ours (spread) | Top 10 shared with ours | Limit, µs |")
@@ -169,7 +170,8 @@ def measure(options, documents, runner, folder, report):
     for size in SIZES:
         picked = corpus.queries(sample, size, options.queries)
         floor = [frequencies[numbers].sum() * 1.25 / width for numbers in picked]
-        times, found = compare(kept, [" ".join(words[number] for number in numbers) for numbers in picked], options.rounds, options.limit)
+        times, found = compare(kept, [" ".join(words[number] for number in numbers) for numbers in picked], options.rounds, options.limit,
+                               int(options.processor))
         for name, engine in kept.items():
             row(report, size, name, engine, times, found, floor)
     for engine in kept.values():
@@ -182,8 +184,9 @@ def main():
     arguments.add_argument("--engines", nargs="+", default=["fts5", "tantivy", "lancedb", "bm25s"])
     arguments.add_argument("--queries", type=int, default=200)
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--builds", type=int, default=3, help="rounds of building up to 200,000 documents; one above")
-    arguments.add_argument("--limit", type=float, default=4, help="seconds of an engine in a round")
+    arguments.add_argument("--processor", action="store_true", help="processor time instead of wall time: for a machine that is not quiet")
+    arguments.add_argument("--builds", type=int, default=2, help="rounds of building up to 200,000 documents; one above")
+    arguments.add_argument("--limit", type=float, default=2, help="seconds of an engine in a round (but five queries at least)")
     arguments.add_argument("--quick", action="store_true", help="20,000 documents, 50 queries, 3 rounds, 1 of building")
     arguments.add_argument("--record", action="store_true", help="write bm25.md")
     arguments.add_argument("--build", type=pathlib.Path, default=peers.ROOT / "build/bench")
@@ -197,13 +200,13 @@ def main():
     peers.one_core()
     report = peers.Report(peers.HERE / "bm25.md" if options.record else None)
     report("# BM25 beside SQLite FTS5, tantivy, LanceDB and bm25s\n\nPrinted by `bm25.py` (its first lines say how it measures).\n")
-    report(peers.machine.describe())
+    report(peers.machine.describe() + ("; times are processor time" if options.processor else ""))
     runner = options.build / "bench/engine_runner"
     if not runner.exists():
         raise SystemExit(f"{runner} is missing: build engine_runner with the preset bench")
     for documents in options.documents:
         with tempfile.TemporaryDirectory(dir=peers.PEERS) as folder:
-            measure(options, documents, runner, pathlib.Path(folder), report)
+            measure(options, documents, pathlib.Path(folder), report)
 
 
 if __name__ == "__main__":

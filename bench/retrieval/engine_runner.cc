@@ -1,13 +1,14 @@
 // Our side of bm25.py and filtered.py: the index behind its door. engine_runner DIRECTORY reads commands, one a line:
-//   lexical FILE                     takes in the file's lines, a document each        -> seconds, memory in bytes
-//   vectors FILE DIMENSIONS META     raw floats; META: a line a row, "field number field number ..." -> the same
-//   save                                                                               -> seconds
-//   bandwidth                        one thread summing 512 MiB                        -> bytes a second
-//   text K FILE                      a query a line  -> a line a query: seconds and the keys found, then "."
+//   lexical FILE                     takes in the file's lines, a document each -> wall and processor seconds, memory
+//   in bytes vectors FILE DIMENSIONS META     raw floats; META: a line a row, "field number field number ..." -> the
+//   same save                                                                               -> wall and processor
+//   seconds bandwidth                        one thread summing 512 MiB                        -> bytes a second text K
+//   FILE                      a query a line  -> a line a query: wall and processor seconds, the keys found; then "."
 //   dense K VECTORS FILTERS          a filter a line: "field number,number field number", empty: none -> the same
 // Keys are the numbers of lines and rows from 0.
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -27,6 +28,22 @@ constexpr int64_t kCollection = 1;
 double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
+
+/// Wall time and processor time of the whole process since its making.
+class Stopwatch {
+ public:
+  [[nodiscard]] double wall() const { return since(start_); }
+  [[nodiscard]] double processor() const { return used() - used_; }
+
+ private:
+  static double used() {
+    timespec time{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  }
+  Clock::time_point start_ = Clock::now();
+  double used_ = used();
+};
 
 [[noreturn]] void stop(const std::string& why) {
   std::fprintf(stderr, "engine_runner: %s\n", why.c_str());
@@ -70,16 +87,16 @@ class Runner {
   void take_lines(const std::string& path) {
     std::ifstream file(path);
     if (!file) stop("cannot read " + path);
-    const auto start = Clock::now();
+    const Stopwatch watch;
     for (std::string line; std::getline(file, line);) put(std::move(line), {}, {}, 0);
-    report_build(start);
+    report_build(watch);
   }
 
   void take_vectors(const std::string& path, size_t dimensions, const std::string& meta_path) {
     const std::vector<float> values = read_floats(path);
     std::ifstream meta(meta_path);
     std::string line;
-    const auto start = Clock::now();
+    const Stopwatch watch;
     for (size_t at = 0; at + dimensions <= values.size(); at += dimensions) {
       tessera::core::Metadata metadata;
       std::getline(meta, line);
@@ -89,22 +106,22 @@ class Runner {
       const auto from = values.begin() + static_cast<std::ptrdiff_t>(at);
       put({}, {from, from + static_cast<std::ptrdiff_t>(dimensions)}, std::move(metadata), dimensions);
     }
-    report_build(start);
+    report_build(watch);
   }
 
   void save() {
-    const auto start = Clock::now();
+    const Stopwatch watch;
     if (const auto saved = index_->save(); !saved) stop(saved.error().message);
-    std::printf("%.6f\n", since(start));
+    const double wall = watch.wall();
+    std::printf("%.6f %.6f\n", wall, watch.processor());
   }
 
   void text(size_t k, const std::string& path) {
     std::ifstream file(path);
     for (std::string line; std::getline(file, line);) {
       const IndexQuery query{.collection_id = kCollection, .text = line, .vector = {}, .k = k};
-      const auto start = Clock::now();
-      const auto hits = index_->search_lexical(query);
-      answer(since(start), hits);
+      const Stopwatch watch;
+      answer(watch, index_->search_lexical(query));
     }
     std::printf(".\n");
   }
@@ -122,9 +139,8 @@ class Runner {
                              .vector = {values.data() + i * dimensions, dimensions},
                              .k = k,
                              .filter = filter.children.empty() ? nullptr : &filter};
-      const auto start = Clock::now();
-      const auto hits = index_->search_dense(query);
-      answer(since(start), hits);
+      const Stopwatch watch;
+      answer(watch, index_->search_dense(query));
     }
     std::printf(".\n");
   }
@@ -152,14 +168,17 @@ class Runner {
     if (const auto applied = index_->apply(change); !applied) stop(applied.error().message);
   }
 
-  void report_build(Clock::time_point start) {
-    const double seconds = since(start);
-    std::printf("%.6f %lld\n", seconds, static_cast<long long>(index_->stats(kCollection).memory_bytes));
+  void report_build(const Stopwatch& watch) {
+    const double wall = watch.wall();
+    const double processor = watch.processor();
+    std::printf("%.6f %.6f %lld\n", wall, processor, static_cast<long long>(index_->stats(kCollection).memory_bytes));
   }
 
-  static void answer(double seconds, const tessera::base::Result<std::vector<IndexHit>>& hits) {
+  static void answer(const Stopwatch& watch, const tessera::base::Result<std::vector<IndexHit>>& hits) {
+    const double wall = watch.wall();
+    const double processor = watch.processor();
     if (!hits) stop(hits.error().message);
-    std::printf("%.9f", seconds);
+    std::printf("%.9f %.9f", wall, processor);
     for (const IndexHit& hit : *hits) std::printf(" %lld", static_cast<long long>(hit.chunk_key - 1));
     std::printf("\n");
   }
@@ -174,9 +193,9 @@ void bandwidth() {
   double best = 0;
   uint64_t sum = 0;
   for (int round = 0; round < 5; ++round) {
-    const auto start = Clock::now();
+    const Stopwatch watch;
     for (const uint64_t word : words) sum += word;
-    best = std::max(best, static_cast<double>(words.size() * sizeof(uint64_t)) / since(start));
+    best = std::max(best, static_cast<double>(words.size() * sizeof(uint64_t)) / watch.processor());
   }
   std::printf("%.0f\n", sum == 0 ? 0.0 : best);
 }
