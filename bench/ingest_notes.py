@@ -8,6 +8,7 @@ the files alone takes, and the second run, in which nothing changed.
 """
 import pathlib
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -38,29 +39,39 @@ def note(number, generator):
     return "\n".join(lines)
 
 
+def write_notes(root, notes):
+    """Writes them below `root`, 500 to a folder; returns their bytes."""
+    generator = random.Random(7)
+    size = 0
+    for number in range(notes):
+        path = root / f"{number // 500:03d}" / f"note-{number}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = note(number, generator)
+        size += len(text)
+        path.write_text(text)
+    return size
+
+
 def main():
     notes = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     print(describe())
     with tempfile.TemporaryDirectory(prefix="tessera-notes-") as folder:
-        generator = random.Random(7)
-        size = 0
-        for number in range(notes):
-            path = pathlib.Path(folder) / "notes" / f"{number // 500:03d}" / f"note-{number}.md"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            text = note(number, generator)
-            size += len(text)
-            path.write_text(text)
         root = pathlib.Path(folder) / "notes"
-        first, second, read = [], [], []
+        size = write_notes(root, notes)
+        first, second, read, cpu = [], [], [], []
         for _ in range(rounds):
             data = pathlib.Path(folder) / "data"
             shutil.rmtree(data, ignore_errors=True)
             command = [str(TESSERA), "ingest", str(root), "--data", str(data), "--log.level", "error"]
             for times in (first, second):
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 start = time.monotonic()
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 times.append(time.monotonic() - start)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                if times is first:
+                    cpu.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
             start = time.monotonic()
             for path in root.rglob("*.md"):
                 path.read_bytes()
@@ -68,6 +79,7 @@ def main():
         stored = sum(p.stat().st_size for p in data.rglob("*") if p.is_file())
         print(f"{notes} notes, {size / 1e6:.1f} MB; stored {stored / 1e6:.1f} MB; median of {rounds}")
         print(f"first ingest      {median(first):7.2f} s   {notes / median(first):8.0f} notes/s   {size / 1e6 / median(first):6.1f} MB/s   ({min(first):.2f} to {max(first):.2f} s)")
+        print(f"processor time    {median(cpu):7.2f} s   (of all cores; half of it is the floor on two)")
         print(f"nothing changed   {median(second):7.2f} s")
         print(f"reading the files {median(read):7.2f} s   (the floor, from Python)")
 

@@ -82,6 +82,7 @@ struct DocumentWrite {
   std::vector<Chunk> chunks;
   std::vector<float> vectors;
   size_t dimensions = 0;
+  bool more = false;  ///< a hint: another write follows at once, and the two had better share a commit
 };
 
 /// A document by where it came from. `stamp` is a number that the source (a file) has only as long as it is the one

@@ -279,6 +279,13 @@ core::Task<base::Result<>> IngestService::store(const core::RequestContext& cont
   }
   // Together, so that they share a commit. What a task throws leaves its draft with the failure it began with.
   async::TaskScope writes(co_await boost::asio::this_coro::executor, {}, [](const std::exception_ptr&) {});
+  Draft* last = nullptr;
+  for (Draft& draft : drafts) {
+    if (!draft.goes_on()) continue;
+    draft.write.more = true;
+    last = &draft;
+  }
+  if (last != nullptr) last->write.more = false;
   for (Draft& draft : drafts) {
     if (draft.goes_on()) writes.spawn(store_one(context, draft));
   }

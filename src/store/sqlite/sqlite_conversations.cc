@@ -43,7 +43,7 @@ Task<base::Result<>> SqliteConversations::append_messages(core::Tenant tenant,
   for (const auto& message : messages) bytes += message.content.size() + message.sources_json.size();
   co_return co_await writer_.run([tenant = std::move(tenant), messages = std::move(messages), now = clock_.unix_ms()](
                                      WriteScope& scope) { return append_message_rows(scope, tenant, messages, now); },
-                                 bytes);
+                                 WriteHints{.bytes = bytes});
 }
 
 Task<base::Result<core::Page<core::StoredMessage>>> SqliteConversations::list_messages(core::Tenant tenant,

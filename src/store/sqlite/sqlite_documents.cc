@@ -42,10 +42,11 @@ Task<base::Result<core::PutReceipt>> SqliteDocuments::put_document(core::Documen
   decode_halves(prepared.halves, write.vectors);
   const size_t bytes = write.document.text.size() + write.chunks.size() * sizeof(core::Chunk) +
                        write.vectors.size() * (sizeof(float) + sizeof(uint16_t)) + prepared.metadata.size();
+  const WriteHints hints{.bytes = bytes, .more = write.more};
   prepared.write = std::make_shared<core::DocumentWrite>(std::move(write));
   co_return co_await writer_.run([prepared = std::move(prepared), now = clock_.unix_ms()](
                                      WriteScope& scope) { return put_document_rows(scope, prepared, now); },
-                                 bytes);
+                                 hints);
 }
 
 Task<base::Result<>> SqliteDocuments::delete_document(core::Tenant tenant, std::string document_id) {

@@ -9,6 +9,8 @@ using base::Code;
 
 // Writes beyond this share the next transaction, so that a savepoint's undo log and the log stay small.
 constexpr size_t kGroupBytesMax = 32 * 1024 * 1024;
+// How long a write that was announced is waited for; it is on its way, unless its caller was stopped just then.
+constexpr std::chrono::milliseconds kMoreWait{10};
 
 // The database's own trouble, as opposed to a refusal of this one write.
 bool storage_failed(const base::Error& error) {
@@ -69,32 +71,39 @@ void WriteQueue::set_listener(core::ChangeListener listener) {
 }
 
 std::optional<base::Error> WriteQueue::push(std::shared_ptr<Job> job) {
+  bool wakes = true;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) {
       return base::make_error(Code::unavailable, "SHUTTING_DOWN", "The server is stopping; try again in a moment.");
     }
     // One write is let in whatever its size, or it could never be.
-    if (waiting_.size() >= options_.waiting_max || (bytes_ > 0 && bytes_ + job->bytes > options_.bytes_max)) {
+    if (waiting_.size() >= options_.waiting_max || (bytes_ > 0 && bytes_ + job->hints.bytes > options_.bytes_max)) {
       auto error = base::make_error(Code::exhausted, "STORE_BUSY",
                                     "More is being written than the disk takes; slow down, then try again.");
       error.retry_after = base::Millis(1000);
       return error;
     }
-    bytes_ += job->bytes;
+    bytes_ += job->hints.bytes;
+    // The first wakes the writer, which then waits for the last of what was announced.
+    wakes = !job->hints.more || waiting_.empty() || waiting_.size() + 1 >= options_.group_max;
     waiting_.push_back(std::move(job));
   }
-  filled_.notify_one();
+  if (wakes) filled_.notify_one();
   return std::nullopt;
 }
 
 WriteQueue::Group WriteQueue::take() {
   std::unique_lock lock(mutex_);
   filled_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+  const auto whole = [this] {
+    return stopping_ || !waiting_.back()->hints.more || waiting_.size() >= options_.group_max;
+  };
+  if (!waiting_.empty()) filled_.wait_for(lock, kMoreWait, whole);
   Group group;
   size_t bytes = 0;
   while (!waiting_.empty() && group.size() < options_.group_max && (group.empty() || bytes < kGroupBytesMax)) {
-    bytes += waiting_.front()->bytes;
+    bytes += waiting_.front()->hints.bytes;
     group.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
@@ -208,7 +217,7 @@ void WriteQueue::complete(const Group& group) {
   {
     const std::lock_guard lock(mutex_);
     listener = listener_;
-    for (const auto& job : group) bytes_ -= job->bytes;
+    for (const auto& job : group) bytes_ -= job->hints.bytes;
   }
   for (const auto& job : group) {
     for (const auto& change : job->changes) tell(listener, change);

@@ -48,6 +48,12 @@ struct WriteQueueOptions {
   std::function<void(size_t writes, std::chrono::nanoseconds took)> on_commit = {};  ///< on the writer thread
 };
 
+/// About one write.
+struct WriteHints {
+  size_t bytes = 0;   ///< about what it occupies in memory
+  bool more = false;  ///< another follows at once: the writer waits for it a moment, so that both share a commit
+};
+
 /// The writer thread: merges waiting writes into one transaction (group commit), each under a savepoint so that one
 /// refused write fails alone, and completes them after the commit is synced and the listener was told. When storage
 /// fails, the members of the group are tried again one by one. Thread-safe. Stops: `stop` completes what waits.
@@ -62,10 +68,10 @@ class WriteQueue {
   WriteQueue& operator=(const WriteQueue&) = delete;
 
   /// Runs `apply(WriteScope&)`, which returns a Result, on the writer thread; completes when that is durable. `apply`
-  /// may run twice (after a failed group) and is never abandoned. `bytes` is about what the write occupies in memory.
+  /// may run twice (after a failed group) and is never abandoned.
   /// Errors: apply's own; exhausted STORE_BUSY; unavailable SHUTTING_DOWN, STORAGE_FULL, STORAGE_FAILED.
   template <class F>
-  async::Task<std::invoke_result_t<F&, WriteScope&>> run(F apply, size_t bytes = 0) {
+  async::Task<std::invoke_result_t<F&, WriteScope&>> run(F apply, WriteHints hints = {}) {
     using R = std::invoke_result_t<F&, WriteScope&>;
     // Shared with the writer thread, which may be at it when the caller is destroyed.
     struct Whole : Job {
@@ -79,7 +85,7 @@ class WriteQueue {
       R result = std::unexpected(base::Error{});
     };
     const auto job = std::make_shared<Whole>(std::move(apply));
-    job->bytes = bytes;
+    job->hints = hints;
     if (auto error = push(job)) co_return std::unexpected(*std::move(error));
     co_await job->done.wait();
     if (job->failure) co_return std::unexpected(*std::move(job->failure));
@@ -97,7 +103,7 @@ class WriteQueue {
   struct Job {
     virtual ~Job() = default;
     virtual base::Result<> apply(WriteScope& scope) = 0;
-    size_t bytes = 0;
+    WriteHints hints;
     async::Waiter done;
     std::vector<core::StoreChange> changes;
     std::optional<base::Error> failure;
