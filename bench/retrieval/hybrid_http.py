@@ -16,6 +16,7 @@ import base64
 import concurrent.futures
 import json
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -81,6 +82,8 @@ def start_peers(options, texts, data, queries, dimensions, report):
     started = []
     for name in options.engines:
         port, store = machine.free_port(), peers.DATA / f"hybrid-{name}-{stamp}"
+        if not store.with_suffix(".ready").exists():  # half filled by an earlier run
+            shutil.rmtree(store, ignore_errors=True)
         begin = time.monotonic()
         if name == "lancedb":
             process = Process(f"LanceDB {peers.NODE['@lancedb/lancedb']} + Node {peers.node_version()}",
@@ -94,6 +97,7 @@ def start_peers(options, texts, data, queries, dimensions, report):
             report(f"**{process.name} does not run here ({why}): its rows are missing.**\n")
             process.stop()
             continue
+        store.with_suffix(".ready").touch()
         print(f"{process.name}: filled and ready after {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
         started.append(process)
     return started
