@@ -18,8 +18,9 @@ constexpr std::string_view kMagic = "TSRDOCUM";
 constexpr uint32_t kVersion = 1;
 constexpr uint64_t kAlignment = 8;
 constexpr uint32_t kRowsMax = 0x7FFFFFFF;
-constexpr uint32_t kPartsMax = 64;  // each is at least a third of all after it, so they are never that many
-constexpr size_t kFewValues = 16;   // so many documents to one that has the field: pairs are smaller
+constexpr uint32_t kPartsMax = 64;     // each is at least a third of all after it, so they are never that many
+constexpr uint64_t kFileWeight = 256;  // what a file costs by itself, in the measure of Size::weight
+constexpr size_t kFewValues = 16;      // so many documents to one that has the field: pairs are smaller
 
 enum class BlockKind : uint32_t { pairs = 0, bytes = 1, words = 2, longs = 4 };
 
@@ -345,23 +346,35 @@ class DocumentFiles::Reader {
     const uint32_t tail = table.documents() % 64;
     if (tail != 0 && (live_.back() >> tail) != 0) return false;
     table.numbers_.reserve(count_bits(live_));
-    const int64_t* const keys = table.keys_.data();
     for (uint32_t word = 0; word < live_.size(); ++word) {
       table.live_documents_[word] = live_[word];
-      for (uint64_t left = live_[word]; left != 0; left &= left - 1) {
-        const uint32_t document = word * 64 + static_cast<uint32_t>(std::countr_zero(left));
-        const int64_t key = keys[document];
-        const uint32_t hash = hash_of(static_cast<uint64_t>(key));
-        const auto same = [&](uint32_t other) { return keys[other] == key; };
-        if (table.numbers_.find(hash, same) != nullptr) return false;
-        table.numbers_.insert(hash, document);
-        const Row end = table.first_rows_[document + 1];
-        for (Row row = table.first_rows_[document]; row < end; ++row) table.counts_.length += table.lengths_[row];
-      }
+      if (live_[word] != 0 && !number_live(word)) return false;
     }
     spread(table.layout(), 0, live_, table.live_.data());
     table.counts_.documents = count_bits(live_);
     table.counts_.rows = count_bits(table.live());
+    return true;
+  }
+
+  /// Makes the live documents among 64 known by their keys, and counts the lengths of their rows.
+  bool number_live(uint32_t word) {
+    DocumentTable& table = table_;
+    const int64_t* const keys = table.keys_.data();
+    std::array<uint32_t, 64> hashes;
+    for (uint64_t left = live_[word]; left != 0; left &= left - 1) {
+      const auto i = static_cast<uint32_t>(std::countr_zero(left));
+      hashes[i] = hash_of(static_cast<uint64_t>(keys[word * 64 + i]));
+      table.numbers_.prefetch(hashes[i]);
+    }
+    for (uint64_t left = live_[word]; left != 0; left &= left - 1) {
+      const auto i = static_cast<uint32_t>(std::countr_zero(left));
+      const uint32_t document = word * 64 + i;
+      const auto same = [&](uint32_t other) { return keys[other] == keys[document]; };
+      if (table.numbers_.find(hashes[i], same) != nullptr) return false;
+      table.numbers_.insert(hashes[i], document);
+      const Row end = table.first_rows_[document + 1];
+      for (Row row = table.first_rows_[document]; row < end; ++row) table.counts_.length += table.lengths_[row];
+    }
     return true;
   }
 
@@ -475,7 +488,7 @@ base::Result<> DocumentFiles::save(const DocumentTable& table, FileStore& store,
   Size now = size_of(table);
   const uint64_t changes = table.cache_->changes();
   if (now.documents != end_.documents || changes != changes_) {
-    uint64_t weight = now.weight() - end_.weight();
+    uint64_t weight = kFileWeight + now.weight() - end_.weight();
     size_t kept = parts_.size();
     while (kept > 0 && parts_[kept - 1].weight <= weight * 2) weight += parts_[--kept].weight;
     Part part{nullptr, kept < parts_.size() ? parts_[kept].before : end_, weight};
@@ -505,7 +518,7 @@ base::Result<> DocumentFiles::load(DocumentTable& table, FileStore& store, ByteR
     const std::string_view wrong = Reader(table, **file).read(i + 1 == count);
     if (!wrong.empty()) return damaged(entry, wrong);
     Size size = size_of(table);
-    const uint64_t weight = size.weight() - end_.weight();
+    const uint64_t weight = kFileWeight + size.weight() - end_.weight();
     parts_.push_back({std::move(*file), std::exchange(end_, std::move(size)), weight});
   }
   changes_ = table.cache_->changes();

@@ -13,6 +13,7 @@ struct FilterPlan::Node {
   Op op = Op::all;
   bool opposite = false;
   const Column* column = nullptr;
+  ValueSet values;  // until the condition is made
   std::unique_ptr<Condition> condition;
   core::Filter rest;  // the same for documents whose field has no column
   std::vector<Node> children;
@@ -51,6 +52,7 @@ bool make_positive(core::Filter& filter) {
 FilterPlan::FilterPlan(const core::Filter& filter, const MetadataColumns& columns, const ScanKernels& kernels)
     : columns_(columns), kernels_(kernels), root_(std::make_unique<Node>()) {
   prepare(filter, *root_);
+  finish(*root_);
 }
 
 FilterPlan::~FilterPlan() = default;
@@ -60,6 +62,7 @@ void FilterPlan::prepare(const core::Filter& filter, Node& node) const {
   if (filter.op == Op::all || filter.op == Op::any || filter.op == Op::none) {
     node.children.resize(filter.children.size());
     for (size_t i = 0; i < filter.children.size(); ++i) prepare(filter.children[i], node.children[i]);
+    if (filter.op == Op::all) join_ranges(node);
     return;
   }
   node.rest.op = filter.op;
@@ -68,8 +71,29 @@ void FilterPlan::prepare(const core::Filter& filter, Node& node) const {
   node.opposite = make_positive(node.rest);
   node.column = columns_.find(filter.field);
   if (node.column == nullptr) return;
-  const ValueDictionary& dictionary = node.column->dictionary();
-  node.condition = std::make_unique<Condition>(dictionary.matching(node.rest), dictionary.codes_end());
+  node.values = node.column->dictionary().matching(node.rest);
+}
+
+/// Conditions on one field that must all hold, as the two ends of a range, are one condition.
+void FilterPlan::join_ranges(Node& node) {
+  std::vector<Node> joined;
+  for (Node& child : node.children) {
+    const bool plain = child.column != nullptr && !child.opposite;
+    const auto same = [&](const Node& other) { return other.column == child.column && !other.opposite; };
+    const auto found = plain ? std::ranges::find_if(joined, same) : joined.end();
+    if (found != joined.end()) {
+      found->values.intersect(child.values);
+    } else {
+      joined.push_back(std::move(child));
+    }
+  }
+  node.children = std::move(joined);
+}
+
+void FilterPlan::finish(Node& node) {
+  for (Node& child : node.children) finish(child);
+  if (node.column == nullptr) return;
+  node.condition = std::make_unique<Condition>(std::move(node.values), node.column->dictionary().codes_end());
 }
 
 void FilterPlan::find(size_t block, BlockBits& out) const {

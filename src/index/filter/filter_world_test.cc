@@ -77,6 +77,14 @@ core::Metadata FilterWorld::metadata() {
 core::Filter FilterWorld::filter(int depth) {
   using Op = core::Filter::Op;
   core::Filter filter;
+  if (depth > 0 && below(8) == 0) {  // the two ends of a range, and what else one field may have to satisfy at once
+    const std::string name = field();
+    for (uint64_t i = 2 + below(2); i > 0; --i) {
+      filter.children.push_back(this->filter(0));
+      filter.children.back().field = name;
+    }
+    return filter;
+  }
   if (depth > 0 && below(3) == 0) {
     filter.op = static_cast<Op>(below(3));
     for (uint64_t i = below(4); i > 0; --i) filter.children.push_back(this->filter(depth - 1));

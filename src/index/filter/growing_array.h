@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "index/filter/large_pages.h"
+
 namespace tessera::index {
 
 /// An array of plain values at one address that grows at its end. Large ones grow by remapping pages (the system's
@@ -48,6 +50,7 @@ class GrowingArray {
     if (capacity <= capacity_) return;
     void* const memory = std::realloc(static_cast<void*>(data_), capacity * sizeof(T));
     if (memory == nullptr) throw std::bad_alloc();
+    use_large_pages(memory, capacity * sizeof(T));
     data_ = static_cast<T*>(memory);
     capacity_ = capacity;
   }

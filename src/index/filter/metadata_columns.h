@@ -52,6 +52,8 @@ class FilterPlan {
  private:
   struct Node;
   void prepare(const core::Filter& filter, Node& node) const;
+  static void join_ranges(Node& node);
+  static void finish(Node& node);
   void find(const Node& node, size_t block, BlockBits& out) const;
   void find_rest(const core::Filter& filter, size_t block, BlockBits& out) const;
 

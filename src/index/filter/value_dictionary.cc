@@ -1,6 +1,7 @@
 #include "index/filter/value_dictionary.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -125,7 +126,24 @@ std::vector<CodeRange> join(std::vector<uint32_t>& codes) {
   return ranges;
 }
 
+template <class Range>
+std::vector<Range> common(const std::vector<Range>& a, const std::vector<Range>& b) {
+  std::vector<Range> both;
+  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    const Range range{std::max(a[i].first, b[j].first), std::min(a[i].last, b[j].last)};
+    if (range.first <= range.last) both.push_back(range);
+    a[i].last < b[j].last ? ++i : ++j;
+  }
+  return both;
+}
+
 }  // namespace
+
+void ValueSet::intersect(const ValueSet& other) {
+  codes = common(codes, other.codes);
+  integers = common(integers, other.integers);
+  reals = common(reals, other.reals);
+}
 
 int64_t ordered_bits(double real) {
   const auto bits = std::bit_cast<int64_t>(real);
@@ -329,7 +347,9 @@ void ValueDictionary::ordered(const core::Filter& filter, std::vector<uint32_t>&
 ValueSet ValueDictionary::matching(const core::Filter& filter) const {
   ValueSet set;
   if (filter.op == Op::exists) {
-    set.codes.push_back({kNoCode + 1, std::numeric_limits<uint32_t>::max()});
+    set.codes.push_back({kFirstCode, std::numeric_limits<uint32_t>::max()});
+    set.integers.push_back({kLeastInteger, kMostInteger});
+    set.reals.push_back({kLeastInteger, kMostInteger});
     return set;
   }
   std::vector<uint32_t> codes;
@@ -355,16 +375,27 @@ bool ValueDictionary::add(const Part& part) {
   if (bytes > 0) std::memcpy(place, part.text_bytes.data(), bytes);
   texts_.reserve(texts_.size() + part.text_lengths.size());
   text_numbers_.reserve(texts_.size() + part.text_lengths.size());
-  uint64_t at = 0;
-  for (const uint32_t length : part.text_lengths) {
-    const std::string_view text(place + at, length);
-    at += length;
-    text_numbers_.insert(hash_text(text), static_cast<uint32_t>(texts_.size()));
-    texts_.push_back(text);
-  }
+  add_texts(place, part.text_lengths);
   text_codes_.append(part.text_lengths.size(), kNoCode);
   elements_.append(part.elements);
   return add_values(part);
+}
+
+void ValueDictionary::add_texts(const char* bytes, std::span<const uint32_t> lengths) {
+  constexpr size_t kAhead = 32;  // so many places in the table are on their way at once
+  std::array<uint32_t, kAhead> hashes;
+  for (size_t first = 0; first < lengths.size(); first += kAhead) {
+    const size_t count = std::min(kAhead, lengths.size() - first);
+    for (size_t i = 0; i < count; ++i) {
+      const std::string_view text(bytes, lengths[first + i]);
+      bytes += text.size();
+      texts_.push_back(text);
+      hashes[i] = hash_text(text);
+      text_numbers_.prefetch(hashes[i]);
+    }
+    const auto number = static_cast<uint32_t>(texts_.size() - count);
+    for (size_t i = 0; i < count; ++i) text_numbers_.insert(hashes[i], number + static_cast<uint32_t>(i));
+  }
 }
 
 bool ValueDictionary::add_values(const Part& part) {

@@ -41,6 +41,9 @@ struct ValueSet {
   std::vector<CodeRange> codes;
   std::vector<NumberRange> integers;  ///< accepted with kIntegerCode
   std::vector<NumberRange> reals;     ///< accepted with kRealCode
+
+  /// Leaves what both accept.
+  void intersect(const ValueSet& other);
 };
 
 /// The values of one metadata field, each numbered when it first comes; nothing is ever removed. Texts and lists are
@@ -93,6 +96,7 @@ class ValueDictionary {
   CodedValue encode_number(Kind kind, int64_t number);
   uint32_t encode_list(const std::vector<std::string>& list);
   [[nodiscard]] std::span<const uint32_t> list(uint64_t payload) const;
+  void add_texts(const char* bytes, std::span<const uint32_t> lengths);
   bool add_values(const Part& part);
   void equal_to(const core::MetadataValue& value, std::vector<uint32_t>& codes, ValueSet& set) const;
   void equal_to_text(const std::string& text, std::vector<uint32_t>& codes) const;
