@@ -84,6 +84,8 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   async::Task<base::Result<void>> finish() override;
   async::CancelToken client_gone() override;
   bool started() const override { return stage_ != Stage::none; }
+  async::Task<base::Result<void>> write_raw(std::string bytes) override;
+  void end_by_reset() override;
 
  private:
   enum class Phase { idle, head, body, handling, closing };

@@ -146,6 +146,19 @@ async::Task<Result<void>> HttpConnection::finish() {
   co_return co_await write_all(Buffers{asio::buffer("0\r\n\r\n", 5)});
 }
 
+async::Task<Result<void>> HttpConnection::write_raw(std::string bytes) {
+  if (broken_) co_return broken();
+  stage_ = Stage::streaming;  // never done: handle() closes the connection
+  if (bytes.empty()) co_return Result<void>{};
+  co_return co_await write_all(Buffers{asio::buffer(bytes)});
+}
+
+void HttpConnection::end_by_reset() {
+  stage_ = Stage::streaming;
+  error_code ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+}
+
 async::Task<bool> HttpConnection::refuse(Refusal refusal) {
   phase_ = Phase::closing;
   timed_out_ = false;

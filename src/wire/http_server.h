@@ -32,6 +32,12 @@ class ResponseWriter {
   [[nodiscard]] virtual async::CancelToken client_gone() = 0;
   /// Whether a head was sent.
   [[nodiscard]] virtual bool started() const = 0;
+
+  // For a server that misbehaves on purpose, to test clients. After either, the connection ends with the handler.
+  /// Bytes as they are, whatever was sent before; empty: no answer at all.
+  [[nodiscard]] virtual async::Task<base::Result<void>> write_raw(std::string bytes) = 0;
+  /// The connection ends by a reset (RST), not by an orderly close.
+  virtual void end_by_reset() = 0;
 };
 
 /// Answers one request, on the connection's shard. The references are valid until the coroutine ends. A handler that
