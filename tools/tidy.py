@@ -28,7 +28,7 @@ THIRD_PARTY = [
     (r"boost/beast", {"wire"}, True),
     (r"openssl/", {"wire"}, True),
     (r"curl/", {"wire"}, True),
-    (r"boost/json(?!/fwd)", {"api", "store", "llm", "parse", "app"}, True),
+    (r"boost/json(?!/fwd)", {"api", "store", "llm", "parse", "mock", "app"}, True),
     (r"sqlite3\.h", {"store"}, True),
     (r"yaml-cpp/", {"config", "parse"}, True),
     (r"prometheus/", {"observe"}, True),
