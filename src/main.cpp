@@ -30,6 +30,8 @@ int main(int argc, char** argv) {
       return config_show(invocation, here);
     case Verb::config_reference:
       return config_reference(invocation);
+    case Verb::mock_llm:
+      return mock_llm(invocation, here);
     case Verb::version:
       return print_version(invocation);
     case Verb::quit:

@@ -3,6 +3,7 @@
 
 #include "app/invocation.h"
 #include "config/table.h"
+#include "mock/plan.h"
 
 namespace tessera::app {
 namespace {
@@ -136,6 +137,60 @@ void add_config_commands(CLI::App& app, Invocation& into) {
   reference->callback([&into] { into.verb = Verb::config_reference; });
 }
 
+std::string mock_footer() {
+  std::string text =
+      "Point an OpenAI, Anthropic or Gemini client at the address that it prints. Every model exists.\n"
+      "\n"
+      "Directives: one may be given to every request with --do, to some by rules of a --script, and to one by the\n"
+      "header `X-Mock: tokens=50; rate=20`, the query `?mock=tokens=50;rate=20`, the body's field \"mock\":\n"
+      "{\"tokens\": 50} or the model's name mock/tokens-50+rate-20. What comes later in this list overrules.\n";
+  for (const mock::DirectiveInfo& info : mock::directives()) {
+    std::string left = "  " + std::string(info.name) + (info.value.empty() ? "" : " " + std::string(info.value));
+    left.resize(std::max<size_t>(left.size() + 1, 24), ' ');
+    text += left + std::string(info.help) + "\n";
+  }
+  text +=
+      "DIST is a number or its spread: 200, 100..300, uniform(100,300), lognormal(200,0.5) by median and sigma, or\n"
+      "lognormal(p50=200,p99=900).\n"
+      "\n"
+      "GET /mock/transcript and /mock/totals tell what it saw, /mock/rules how often each rule applied;\n"
+      "POST /mock/reset starts over.\n"
+      "\n"
+      "Examples:\n"
+      "  tessera mock-llm --do first=lognormal(300,0.5) --do rate=50 --do tokens=100..400\n"
+      "  tessera mock-llm --port 0 --script faults.yaml --transcript seen.jsonl\n"
+      "  curl -d '{\"model\": \"mock/429+retry-after-2\", \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}' "
+      "\\\n"
+      "    http://127.0.0.1:8089/v1/chat/completions\n";
+  return text;
+}
+
+void add_mock_command(CLI::App& app, Invocation& into) {
+  CLI::App* const mock =
+      app.add_subcommand("mock-llm", "Play a model provider that answers, paces, counts and fails as told, for tests");
+  MockArguments& what = into.mock;
+  mock->add_option("--host", what.host, "Address to listen on (127.0.0.1)")->type_name("ADDRESS");
+  mock->add_option("--port", what.port, "Port (8089); 0 takes a free one")->type_name("PORT");
+  mock->add_option("--do", "A directive for every request; again for more")
+      ->type_name("NAME=VALUE")
+      ->each([&what](const std::string& text) {
+        for (auto& directive : mock::parse_directives(text)) what.directives.push_back(std::move(directive));
+      });
+  mock->add_option("--script", what.script, "Rules, prices and defaults in a YAML or JSON file")->type_name("FILE");
+  mock->add_option("--price", what.price,
+                   "Dollars for a million tokens, INPUT/OUTPUT, of models the script has none for")
+      ->type_name("IN/OUT");
+  mock->add_option("--seed", what.seed, "Of everything random (1): the same requests, the same answers")
+      ->type_name("N");
+  mock->add_option("--transcript", what.transcript, "Append a JSON line for each request to this file")
+      ->type_name("FILE");
+  mock->add_flag("--text", what.text, "Keep the bodies of requests in the transcript, too");
+  mock->add_option("--keep", what.keep, "Requests that /mock/transcript holds (10000)")->type_name("N");
+  mock->add_option("--threads", what.threads, "Threads (1)")->check(CLI::Range(1, 64))->type_name("N");
+  mock->footer(mock_footer());
+  mock->callback([&into] { into.verb = Verb::mock_llm; });
+}
+
 }  // namespace
 
 Invocation parse_command_line(const std::vector<std::string>& arguments) {
@@ -155,6 +210,7 @@ Invocation parse_command_line(const std::vector<std::string>& arguments) {
   serve->callback([&result] { result.verb = Verb::serve; });
   add_query_commands(app, result);
   add_config_commands(app, result);
+  add_mock_command(app, result);
   CLI::App* const about = app.add_subcommand("version", "Print the version");
   about->add_flag("--json", result.json, "Print JSON");
   about->callback([&result] { result.verb = Verb::version; });

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -10,31 +9,10 @@
 #include "app/engine.h"
 #include "app/server.h"
 #include "app/server_note.h"
+#include "app/stop_signals.h"
 
 namespace tessera::app {
 namespace {
-
-/// Signals that ask for an orderly end. Blocked in all threads before any is made, and waited for by the main thread.
-class StopSignals {
- public:
-  StopSignals() {
-    sigemptyset(&set_);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set_, signal);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
-  }
-  std::string_view wait() {
-    int signal = 0;
-    while (sigwait(&set_, &signal) != 0) {
-    }
-    // From here on a second signal does what it does by default: end the process at once.
-    pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
-    return signal == SIGINT ? "SIGINT" : signal == SIGHUP ? "SIGHUP" : "SIGTERM";
-  }
-
- private:
-  sigset_t set_{};
-};
 
 /// Ends the process when stopping takes longer than it may. What was acknowledged is on disk already, so nothing is
 /// lost; the next start catches the indexes up.

@@ -14,6 +14,8 @@ int ingest(const Invocation& invocation, const Surroundings& here);
 int search(const Invocation& invocation, const Surroundings& here);
 /// Answers a question, streaming the answer.
 int ask(const Invocation& invocation, const Surroundings& here);
+/// Plays a model provider, for tests and load tests, until SIGTERM, SIGINT or SIGHUP.
+int mock_llm(const Invocation& invocation, const Surroundings& here);
 /// `config check|show|reference` and `version`.
 int config_check(const Invocation& invocation, const Surroundings& here);
 int config_show(const Invocation& invocation, const Surroundings& here);

@@ -21,10 +21,24 @@ enum ExitCode : int {
   kExitPartly = 3,  ///< some of several documents failed
 };
 
-enum class Verb { serve, ingest, search, ask, config_check, config_show, config_reference, version, quit };
+enum class Verb { serve, ingest, search, ask, config_check, config_show, config_reference, mock_llm, version, quit };
 
 /// Which reference is printed, and how.
 enum class ReferenceForm { text, markdown, yaml, metrics, openapi };
+
+/// What `mock-llm` was asked for, as written.
+struct MockArguments {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8089;
+  int64_t threads = 1;
+  std::optional<uint64_t> seed;
+  std::string script;
+  std::string transcript;
+  bool text = false;
+  size_t keep = 10'000;
+  std::string price;
+  std::vector<std::pair<std::string, std::string>> directives;
+};
 
 /// A parsed command line. `flags` are settings, by dotted name.
 struct Invocation {
@@ -44,6 +58,7 @@ struct Invocation {
   std::string model;
   std::string session_id;
   ReferenceForm form = ReferenceForm::text;
+  MockArguments mock;
 };
 
 /// Parses the arguments after the program's name. Every setting is accepted as --section.name, some also by a short
