@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "core/token_matcher.h"
 
 namespace tessera::core {
 
@@ -28,6 +29,8 @@ class Embedder {
                                                std::span<const std::string_view> texts) = 0;
   /// Tokens of a text as this model's tokenizer counts them (an estimate for remote models). Fast; for chunk sizes.
   [[nodiscard]] virtual size_t count_tokens(std::string_view text) const = 0;
+  /// Compares texts by this model's token vectors; lives as long as the embedder. Null where a model has none to show.
+  [[nodiscard]] virtual const TokenMatcher* token_matcher() const { return nullptr; }
 };
 
 }  // namespace tessera::core

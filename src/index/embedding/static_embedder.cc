@@ -9,7 +9,7 @@
 
 namespace tessera::index {
 
-StaticEmbedder::StaticEmbedder(const StaticModel& model) : model_(model) {}
+StaticEmbedder::StaticEmbedder(const StaticModel& model) : model_(model), matcher_(model) {}
 
 base::Result<StaticEmbedder> StaticEmbedder::embedded() {
   TESSERA_TRY(const auto model, StaticModel::open(embedded_static_model()));
