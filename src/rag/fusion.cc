@@ -14,6 +14,7 @@ constexpr size_t kFloorRank = 100;
 
 struct Sum {
   double score = 0;
+  int64_t document_key = 0;
   double cosine = -std::numeric_limits<double>::infinity();
 };
 
@@ -56,13 +57,16 @@ std::vector<Ranked> fuse(const FusionLists& lists, const FusionOptions& options)
   sums.reserve(lexical.size() + dense.size());
   const Scale words(lexical, 0);
   for (size_t i = 0; i < lexical.size(); ++i) {
-    sums[lexical[i].chunk_key].score += ranks ? by_rank(i, options.rank_constant) : words(lexical[i]);
+    Sum& sum = sums[lexical[i].chunk_key];
+    sum.score += ranks ? by_rank(i, options.rank_constant) : words(lexical[i]);
+    sum.document_key = lexical[i].document_key;
   }
   const Scale meaning(dense, cosine_floor(dense));
   for (size_t i = 0; i < dense.size(); ++i) {
     Sum& sum = sums[dense[i].chunk_key];
     sum.score += weight * (ranks ? by_rank(i, options.rank_constant) : meaning(dense[i]));
     sum.cosine = dense[i].score;
+    sum.document_key = dense[i].document_key;
   }
 
   struct Entry {
@@ -71,7 +75,9 @@ std::vector<Ranked> fuse(const FusionLists& lists, const FusionOptions& options)
   };
   std::vector<Entry> entries;
   entries.reserve(sums.size());
-  for (const auto& [key, sum] : sums) entries.push_back({{key, std::min(1.0, sum.score / whole)}, sum.cosine});
+  for (const auto& [key, sum] : sums) {
+    entries.push_back({{key, std::min(1.0, sum.score / whole), sum.document_key}, sum.cosine});
+  }
   std::ranges::sort(entries, [](const Entry& a, const Entry& b) {
     if (a.ranked.score != b.ranked.score) return a.ranked.score > b.ranked.score;
     return a.cosine != b.cosine ? a.cosine > b.cosine : a.ranked.chunk_key < b.ranked.chunk_key;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/index.h"
+#include "core/retriever.h"
 
 namespace tessera::rag {
 
@@ -13,13 +14,10 @@ namespace tessera::rag {
 struct Ranked {
   int64_t chunk_key = 0;
   double score = 0;
+  int64_t document_key = 0;
 };
 
-/// How two rankings become one.
-enum class Fusion {
-  scores,           ///< a weighted sum of normalised scores
-  reciprocal_rank,  ///< a weighted sum of 1 / (constant + rank)
-};
+using core::Fusion;
 
 struct FusionOptions {
   Fusion kind = Fusion::scores;

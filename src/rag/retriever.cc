@@ -6,6 +6,8 @@
 #include <cmath>
 #include <optional>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "async/deadline.h"
@@ -18,6 +20,9 @@ using base::Code;
 using core::SearchMode;
 
 constexpr double kLexicalHalf = 5;  // the BM25 score that maps to 0.5
+constexpr size_t kNeighboursMax = 8;
+constexpr double kNumberMax = 1000;
+constexpr int64_t kJoinBytesMax = 4 << 20;  // longer documents are not read for the white space between two chunks
 
 bool all_zero(const std::vector<float>& vector) {
   return std::ranges::all_of(vector, [](float value) { return value == 0; });
@@ -28,9 +33,36 @@ std::vector<Ranked> rank_single(const std::vector<core::IndexHit>& hits, bool le
   ranked.reserve(hits.size());
   for (const auto& hit : hits) {
     const double raw = std::max(0.0, static_cast<double>(hit.score));
-    ranked.push_back({hit.chunk_key, lexical ? raw / (raw + kLexicalHalf) : std::min(1.0, raw)});
+    ranked.push_back({hit.chunk_key, lexical ? raw / (raw + kLexicalHalf) : std::min(1.0, raw), hit.document_key});
   }
   return ranked;
+}
+
+base::Result<> check_number(std::optional<double> value, const char* field) {
+  if (!value || (*value >= 0 && *value <= kNumberMax)) return {};
+  return base::fail(Code::invalid, "INVALID_RANKING", fmt::format("{} is a number from 0 to {}.", field, kNumberMax),
+                    "", field);
+}
+
+base::Result<> check_ranking(const core::RetrievalRequest& request) {
+  const core::RankingChoice& ranking = request.ranking;
+  TESSERA_CHECK(check_number(ranking.dense_weight, "dense_weight"));
+  TESSERA_CHECK(check_number(ranking.rank_constant, "rank_constant"));
+  if (ranking.neighbours.value_or(0) > kNeighboursMax) {
+    return base::fail(Code::invalid, "INVALID_RANKING", fmt::format("neighbours is at most {}.", kNeighboursMax), "",
+                      "neighbours");
+  }
+  const bool hybrid = request.mode == SearchMode::hybrid;
+  const char* idle = hybrid                           ? nullptr
+                     : ranking.fusion                 ? "fusion"
+                     : ranking.dense_weight           ? "dense_weight"
+                     : ranking.rank_constant          ? "rank_constant"
+                     : ranking.rerank.value_or(false) ? "rerank"
+                                                      : nullptr;
+  if (idle == nullptr) return {};
+  return base::fail(Code::invalid, "INVALID_RANKING",
+                    fmt::format("{} is for hybrid search only; leave it out or ask for the mode hybrid.", idle), "",
+                    idle);
 }
 
 }  // namespace
@@ -48,6 +80,11 @@ struct HybridRetriever::Plan {
   bool exhausted = false;  // the engines have no more than they gave
   std::optional<base::Error> failure;
   std::vector<Ranked> ranked;
+  FusionOptions fusion;
+  SelectionOptions selection;
+  const core::TokenMatcher* matcher = nullptr;        ///< set: the first of the ranking are to be re-ranked
+  std::unordered_map<int64_t, core::Passage> loaded;  ///< by chunk
+  std::unordered_set<int64_t> gone;                   ///< asked for, but no longer stored
 
   [[nodiscard]] core::IndexQuery query() const {
     core::IndexQuery query;
@@ -75,7 +112,26 @@ base::Result<> HybridRetriever::check_request(const core::RetrievalRequest& requ
     return base::fail(Code::invalid, "INVALID_TOP_K", fmt::format("top_k is at most {}.", options_.top_k_max), "",
                       "top_k");
   }
-  return {};
+  return check_ranking(request);
+}
+
+base::Result<> HybridRetriever::plan_ranking(Plan& plan) const {
+  const core::RankingChoice& choice = plan.request.ranking;
+  plan.fusion = options_.fusion;
+  plan.fusion.kind = choice.fusion.value_or(plan.fusion.kind);
+  plan.fusion.dense_weight = choice.dense_weight.value_or(plan.fusion.dense_weight);
+  plan.fusion.rank_constant = choice.rank_constant.value_or(plan.fusion.rank_constant);
+  const ReaderDefaults& defaults = plan.request.reader == core::Reader::model ? options_.model : options_.client;
+  plan.selection.top_k = plan.request.top_k;
+  plan.selection.duplicates = choice.duplicates.value_or(defaults.duplicates);
+  plan.selection.per_document = choice.per_document.value_or(defaults.per_document);
+  plan.selection.neighbours = choice.neighbours.value_or(defaults.neighbours);
+  if (plan.request.mode != SearchMode::hybrid || !choice.rerank.value_or(options_.rerank)) return {};
+  if (const auto embedder = parts_.embedders.find(plan.embedding_model)) plan.matcher = (*embedder)->token_matcher();
+  if (plan.matcher != nullptr || !choice.rerank.value_or(false)) return {};
+  return base::fail(Code::invalid, "RERANK_NOT_AVAILABLE",
+                    "The collection's embedding model has no token vectors to re-rank by; leave rerank out.", "",
+                    "rerank");
 }
 
 core::Task<base::Result<core::RetrievalResult>> HybridRetriever::retrieve(const core::RequestContext& context,
@@ -95,6 +151,7 @@ core::Task<base::Result<core::RetrievalResult>> HybridRetriever::retrieve(const 
   plan.dense = plan.request.mode != SearchMode::lexical;
   plan.on_pool = parts_.index.stats(collection.id).chunks > options_.inline_chunks;
   plan.k = std::max(options_.candidates_min, 4 * plan.request.top_k);
+  TESSERA_CO_CHECK(plan_ranking(plan));
   if (plan.dense) TESSERA_CO_CHECK(co_await embed_query(context, plan));
 
   // Chunks may be deleted between search and load; then ask the engines for more, until they have no more.
@@ -102,6 +159,9 @@ core::Task<base::Result<core::RetrievalResult>> HybridRetriever::retrieve(const 
   core::RetrievalResult result;
   for (int round = 0; round < kRounds; ++round) {
     TESSERA_CO_CHECK(co_await search(context, plan));
+    if (plan.matcher != nullptr) {
+      TESSERA_CO_CHECK(co_await rerank_first(context, plan));
+    }
     TESSERA_CO_TRY(result.passages, co_await load(context, plan));
     if (result.passages.size() >= plan.request.top_k || plan.exhausted) break;
     // Below min_score nothing better follows.
@@ -194,38 +254,106 @@ base::Result<> HybridRetriever::search_now(const core::RequestContext& context, 
   }
   core::StageTimer timer(context, "fuse");
   if (plan.request.mode == SearchMode::hybrid) {
-    plan.ranked = fuse({lexical, dense}, options_.fusion);
+    plan.ranked = fuse({lexical, dense}, plan.fusion);
   } else {
     plan.ranked = rank_single(lexical ? *lexical : *dense, plan.request.mode == SearchMode::lexical);
   }
   return {};
 }
 
+/// Brings the passages into plan.loaded; what is no longer stored into plan.gone.
+core::Task<base::Result<>> HybridRetriever::fetch(const core::RequestContext& context, Plan& plan,
+                                                  std::vector<int64_t> keys) {
+  std::erase_if(keys, [&](int64_t key) { return plan.loaded.contains(key) || plan.gone.contains(key); });
+  if (keys.empty()) co_return base::Result<>{};
+  TESSERA_CO_TRY(auto passages, co_await parts_.store.load_passages(context.tenant, keys));
+  plan.gone.insert(keys.begin(), keys.end());
+  for (auto& passage : passages) {
+    plan.gone.erase(passage.chunk_key);
+    plan.loaded.emplace(passage.chunk_key, std::move(passage));
+  }
+  co_return base::Result<>{};
+}
+
+core::Task<base::Result<>> HybridRetriever::rerank_first(const core::RequestContext& context, Plan& plan) {
+  core::StageTimer timer(context, "rerank");
+  const bool bounded = context.deadline != base::SteadyTime::max();
+  if (bounded && parts_.clock.now() + options_.reserve >= context.deadline) {
+    if (context.trace != nullptr) context.trace->add_degraded("rerank");
+    co_return base::Result<>{};
+  }
+  std::vector<int64_t> keys;
+  const size_t count = std::min(options_.rerank_candidates, plan.ranked.size());
+  for (size_t i = 0; i < count; ++i) keys.push_back(plan.ranked[i].chunk_key);
+  TESSERA_CO_CHECK(co_await fetch(context, plan, std::move(keys)));
+  const auto work = [this, &plan, count] {
+    std::vector<std::string> texts;
+    for (size_t i = 0; i < count; ++i) {
+      const auto found = plan.loaded.find(plan.ranked[i].chunk_key);
+      texts.push_back(found == plan.loaded.end() ? std::string() : read_for_ranking(found->second));
+    }
+    const std::vector<std::string_view> views(texts.begin(), texts.end());
+    plan.ranked =
+        rerank(std::move(plan.ranked), plan.matcher->match(plan.request.query, views), options_.rerank_weights);
+  };
+  if (plan.on_pool) co_return co_await parts_.pool.run(work, context.cancel);
+  work();
+  co_return base::Result<>{};
+}
+
 core::Task<base::Result<std::vector<core::Passage>>> HybridRetriever::load(const core::RequestContext& context,
-                                                                           const Plan& plan) {
+                                                                           Plan& plan) {
   core::StageTimer timer(context, "load");
-  const size_t wanted = plan.request.top_k;
   const double floor = plan.request.min_score.value_or(-1);
-  std::vector<core::Passage> passages;
+  Selection selection(plan.selection);
   size_t next = 0;
-  while (passages.size() < wanted && next < plan.ranked.size()) {
+  while (selection.missing() > 0 && next < plan.ranked.size() && plan.ranked[next].score >= floor) {
     std::vector<int64_t> keys;
     const size_t begin = next;
-    while (next < plan.ranked.size() && keys.size() < wanted - passages.size() && plan.ranked[next].score >= floor) {
-      keys.push_back(plan.ranked[next++].chunk_key);
+    for (; next < plan.ranked.size() && keys.size() < selection.missing() && plan.ranked[next].score >= floor; ++next) {
+      if (selection.wants(plan.ranked[next].document_key)) keys.push_back(plan.ranked[next].chunk_key);
     }
-    if (keys.empty()) break;
-    TESSERA_CO_TRY(auto loaded, co_await parts_.store.load_passages(context.tenant, std::move(keys)));
-    // The store keeps the order asked and leaves out what is gone.
+    const std::vector<int64_t> wanted = keys;
+    TESSERA_CO_CHECK(co_await fetch(context, plan, std::move(keys)));
     size_t at = begin;
-    for (auto& passage : loaded) {
-      while (at < next && plan.ranked[at].chunk_key != passage.chunk_key) ++at;
-      if (at == next) break;
-      passage.score = plan.ranked[at].score;
-      passages.push_back(std::move(passage));
+    for (const int64_t key : wanted) {
+      while (plan.ranked[at].chunk_key != key) ++at;
+      const auto found = plan.loaded.find(key);
+      if (found == plan.loaded.end()) continue;
+      found->second.score = plan.ranked[at].score;
+      selection.offer(found->second);
     }
   }
+  co_return co_await join(context, selection);
+}
+
+core::Task<base::Result<std::vector<core::Passage>>> HybridRetriever::join(const core::RequestContext& context,
+                                                                           Selection& selection) {
+  if (auto keys = selection.neighbour_keys(); !keys.empty()) {
+    TESSERA_CO_TRY(auto around, co_await parts_.store.load_passages(context.tenant, std::move(keys)));
+    selection.add_neighbours(std::move(around));
+  }
+  std::vector<core::Passage> passages;
+  for (SelectedPassage& each : selection.take()) {
+    std::string text;
+    const bool gaps = has_gaps(each);
+    if (gaps) {
+      TESSERA_CO_TRY(text, co_await text_of(context, each.best));
+    }
+    passages.push_back(join_parts(std::move(each), gaps ? &text : nullptr));
+  }
   co_return passages;
+}
+
+/// The text of the passage's document; empty when it is gone or too long.
+core::Task<base::Result<std::string>> HybridRetriever::text_of(const core::RequestContext& context,
+                                                               const core::Passage& passage) {
+  const auto head = co_await parts_.store.find_document(context.tenant, passage.document_id);
+  if (!head && head.error().code != Code::not_found) co_return std::unexpected(head.error());
+  if (!head || head->text_bytes > kJoinBytesMax) co_return std::string();
+  auto document = co_await parts_.store.load_document(context.tenant, passage.document_id);
+  if (!document && document.error().code != Code::not_found) co_return std::unexpected(std::move(document).error());
+  co_return document ? std::move(document->text) : std::string();
 }
 
 }  // namespace tessera::rag

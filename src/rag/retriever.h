@@ -11,8 +11,17 @@
 #include "rag/embedder_table.h"
 #include "rag/fusion.h"
 #include "rag/index_feed.h"
+#include "rag/rerank.h"
+#include "rag/selection.h"
 
 namespace tessera::rag {
+
+/// What a request of this kind of reader gets when it does not say.
+struct ReaderDefaults {
+  core::Duplicates duplicates = core::Duplicates::keep;
+  size_t per_document = 0;
+  size_t neighbours = 0;
+};
 
 struct RetrieverOptions {
   size_t top_k_max = 1000;
@@ -21,6 +30,11 @@ struct RetrieverOptions {
   int64_t inline_chunks = 10000;  ///< larger collections are searched on the pool (about 1 ms of scanning and more)
   base::Millis reserve{5};        ///< kept of the deadline for fusing and loading; without more, dense is left out
   FusionOptions fusion;
+  bool rerank = true;             ///< hybrid only, and only where the embedding model has token vectors
+  size_t rerank_candidates = 50;  ///< of the fused ranking's first
+  RerankWeights rerank_weights;
+  ReaderDefaults client;
+  ReaderDefaults model{.duplicates = core::Duplicates::near};
 };
 
 /// What retrieval is made of; all outlive it. `pool` is for searches only.
@@ -33,10 +47,12 @@ struct RetrieverParts {
   const base::Clock& clock;
 };
 
-/// Hybrid retrieval: BM25 and cosine, each best-first, fused (rag/fusion.h). Scores in [0, 1]: hybrid as fused (1 =
-/// first in all engines that answered); dense = cosine, negative as 0; lexical = s / (s + 5) of the BM25 score s.
-/// Thread-safe. Stages: embed, lexical, dense, fuse, load. Errors as core::Retriever; unavailable when the index is not
-/// serving.
+/// Hybrid retrieval: BM25 and cosine, each best-first, fused (rag/fusion.h), the first of them re-ranked
+/// (rag/rerank.h), the best chosen (rag/selection.h). Scores in [0, 1]: hybrid as fused and re-ranked (1 = first in all
+/// that answered); dense = cosine, negative as 0; lexical = s / (s + 5) of the BM25 score s. Thread-safe. Stages:
+/// embed, lexical, dense, fuse, rerank, load. Errors as core::Retriever; unavailable when the index is not serving.
+/// When the time is short, dense search and re-ranking are left out and reported as degraded ("dense_search",
+/// "rerank").
 class HybridRetriever final : public core::Retriever {
  public:
   explicit HybridRetriever(RetrieverParts parts, RetrieverOptions options = {});
@@ -46,10 +62,15 @@ class HybridRetriever final : public core::Retriever {
  private:
   struct Plan;
   base::Result<> check_request(const core::RetrievalRequest& request) const;
+  base::Result<> plan_ranking(Plan& plan) const;
   core::Task<base::Result<>> embed_query(const core::RequestContext& context, Plan& plan);
   core::Task<base::Result<>> search(const core::RequestContext& context, Plan& plan);
   base::Result<> search_now(const core::RequestContext& context, Plan& plan) const;
-  core::Task<base::Result<std::vector<core::Passage>>> load(const core::RequestContext& context, const Plan& plan);
+  core::Task<base::Result<>> rerank_first(const core::RequestContext& context, Plan& plan);
+  core::Task<base::Result<>> fetch(const core::RequestContext& context, Plan& plan, std::vector<int64_t> keys);
+  core::Task<base::Result<std::vector<core::Passage>>> load(const core::RequestContext& context, Plan& plan);
+  core::Task<base::Result<std::vector<core::Passage>>> join(const core::RequestContext& context, Selection& selection);
+  core::Task<base::Result<std::string>> text_of(const core::RequestContext& context, const core::Passage& passage);
 
   RetrieverParts parts_;
   RetrieverOptions options_;

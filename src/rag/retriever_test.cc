@@ -1,6 +1,9 @@
 #include "rag/retriever.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "async/run_blocking.h"
 #include "rag/testing/world.h"
@@ -167,6 +170,153 @@ TEST(Retriever, LargeCollectionsAreSearchedOnThePool) {
   EXPECT_EQ(found->passages.size(), 1U);
   world.pool.stop();
   EXPECT_EQ(sync_wait(pooled.retrieve(world.context, request)).error().code, base::Code::unavailable);
+}
+
+core::RetrievalRequest hybrid_request(const testing::RagWorld& world, const std::string& query, size_t top_k = 5) {
+  core::RetrievalRequest request;
+  request.collection = {world.context.tenant, "default"};
+  request.query = query;
+  request.top_k = top_k;
+  return request;
+}
+
+std::vector<std::string> ids_of(const base::Result<core::RetrievalResult>& found) {
+  std::vector<std::string> ids;
+  if (!found) return {found.error().name};
+  for (const auto& passage : found->passages) ids.push_back(passage.document_id);
+  return ids;
+}
+
+/// Passages that hold the word "pearl" are all that is asked for.
+class PearlMatcher final : public core::TokenMatcher {
+ public:
+  [[nodiscard]] std::vector<core::TokenMatch> match(std::string_view,
+                                                    std::span<const std::string_view> texts) const override {
+    std::vector<core::TokenMatch> matches;
+    for (const auto text : texts) {
+      const bool pearl = text.find("pearl") != std::string_view::npos;
+      matches.push_back({pearl ? 1.0F : 0.0F, pearl ? 1.0F : 0.0F});
+    }
+    return matches;
+  }
+};
+
+TEST(Retriever, ReranksHybridSearchOnly) {
+  testing::RagWorld world;
+  const PearlMatcher matcher;
+  add(world, "a", "heron heron heron");
+  add(world, "b", "heron pearl and many other words besides");
+  auto request = hybrid_request(world, "heron");
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request))).front(), "a");
+  request.ranking.rerank = true;
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request))),
+            std::vector<std::string>{"RERANK_NOT_AVAILABLE"});
+  world.embedder.matcher = &matcher;
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request))), (std::vector<std::string>{"b", "a"}));
+  request.ranking.rerank = false;
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request))).front(), "a");
+  request.ranking.rerank.reset();
+  request.mode = SearchMode::lexical;
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request))).front(), "a");
+}
+
+TEST(Retriever, RerankingIsLeftOutWhenTheTimeIsShort) {
+  testing::RagWorld world;
+  const PearlMatcher matcher;
+  world.embedder.matcher = &matcher;
+  add(world, "a", "heron");
+  world.embedder.on_embed = [&](const core::RequestContext&) { world.clock.advance(base::Millis(97)); };
+  world.context.deadline = world.clock.now() + base::Millis(100);
+  EXPECT_EQ(world.search("heron", 5, SearchMode::hybrid)->passages.size(), 1U);
+  EXPECT_THAT(world.trace.degraded(), ::testing::Contains("rerank"));
+}
+
+TEST(Retriever, RefusesRankingsThatMakeNoSense) {
+  testing::RagWorld world;
+  add(world, "a", "heron");
+  const auto refused = [&](auto change) {
+    auto request = hybrid_request(world, "heron");
+    change(request);
+    const auto found = sync_wait(world.retriever.retrieve(world.context, request));
+    return found ? "accepted" : found.error().param;
+  };
+  EXPECT_EQ(refused([](auto& request) { request.ranking.dense_weight = -1; }), "dense_weight");
+  EXPECT_EQ(refused([](auto& request) { request.ranking.dense_weight = std::nan(""); }), "dense_weight");
+  EXPECT_EQ(refused([](auto& request) { request.ranking.rank_constant = 1e9; }), "rank_constant");
+  EXPECT_EQ(refused([](auto& request) { request.ranking.neighbours = 9; }), "neighbours");
+  EXPECT_EQ(refused([](auto& request) {
+              request.mode = SearchMode::dense;
+              request.ranking.fusion = core::Fusion::scores;
+            }),
+            "fusion");
+  EXPECT_EQ(refused([](auto& request) {
+              request.mode = SearchMode::lexical;
+              request.ranking.rerank = true;
+            }),
+            "rerank");
+  EXPECT_EQ(refused([](auto& request) {
+              request.ranking.fusion = core::Fusion::reciprocal_rank;
+              request.ranking.rank_constant = 10;
+            }),
+            "accepted");
+}
+
+/// What is left out is made up for by the next best, also beyond the first candidates.
+TEST(Retriever, DuplicatesAreReplacedByTheNextBest) {
+  testing::RagWorld world;
+  for (int i = 0; i < 150; ++i) add(world, "copy" + std::to_string(i), "heron heron heron");
+  for (int i = 0; i < 6; ++i) add(world, "other" + std::to_string(i), "heron among others " + std::to_string(i));
+  auto request = hybrid_request(world, "heron", 5);
+  request.mode = SearchMode::lexical;
+  EXPECT_EQ(sync_wait(world.retriever.retrieve(world.context, request))->passages.size(), 5U);
+  for (const auto kind : {core::Duplicates::same, core::Duplicates::near}) {
+    request.ranking.duplicates = kind;
+    const auto ids = ids_of(sync_wait(world.retriever.retrieve(world.context, request)));
+    ASSERT_EQ(ids.size(), 5U);
+    EXPECT_TRUE(ids[0].starts_with("copy"));
+    for (size_t i = 1; i < 5; ++i) EXPECT_TRUE(ids[i].starts_with("other")) << ids[i];
+  }
+  request.ranking.duplicates.reset();
+  request.reader = core::Reader::model;
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request)))[1].substr(0, 5), "other");
+}
+
+/// A long document of which every chunk matches.
+void add_long(testing::RagWorld& world, const std::string& id, int sentences) {
+  std::string text;
+  for (int i = 0; i < sentences; ++i) {
+    text += "The heron of " + id + " waits at place number " + std::to_string(i) + " of the river and fishes.\n\n";
+  }
+  add(world, id, text);
+}
+
+TEST(Retriever, ADocumentsShareIsBounded) {
+  testing::RagWorld world;
+  add_long(world, "long", 400);
+  for (int i = 0; i < 4; ++i)
+    add(world, "d" + std::to_string(i), "a heron among many other birds " + std::to_string(i));
+  auto request = hybrid_request(world, "heron place river", 5);
+  request.ranking.per_document = 2;
+  const auto ids = ids_of(sync_wait(world.retriever.retrieve(world.context, request)));
+  EXPECT_EQ(ids.size(), 5U);
+  EXPECT_EQ(std::ranges::count(ids, "long"), 2);
+}
+
+TEST(Retriever, NeighboursJoinIntoPassagesOfTheDocument) {
+  testing::RagWorld world;
+  add_long(world, "long", 200);
+  const auto document = *sync_wait(world.stores.documents().load_document(world.context.tenant, "long"));
+  auto request = hybrid_request(world, "place number 100", 3);
+  const auto plain = *sync_wait(world.retriever.retrieve(world.context, request));
+  for (const size_t neighbours : {1U, 2U, 8U}) {
+    request.ranking.neighbours = neighbours;
+    const auto found = *sync_wait(world.retriever.retrieve(world.context, request));
+    EXPECT_GT(found.passages[0].text.size(), plain.passages[0].text.size());
+    for (const auto& passage : found.passages) {
+      EXPECT_EQ(passage.text, document.text.substr(static_cast<size_t>(passage.start), passage.text.size()));
+      EXPECT_EQ(passage.end - passage.start, static_cast<int64_t>(passage.text.size()));
+    }
+  }
 }
 
 }  // namespace

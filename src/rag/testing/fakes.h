@@ -54,7 +54,9 @@ class FakeEmbedder final : public core::Embedder {
     co_return rows;
   }
   [[nodiscard]] size_t count_tokens(std::string_view text) const override { return words_of(text).size(); }
+  [[nodiscard]] const core::TokenMatcher* token_matcher() const override { return matcher; }
 
+  const core::TokenMatcher* matcher = nullptr;
   std::atomic<int> calls{0};
   std::atomic<size_t> embedded{0};
   std::atomic<bool> fail{false};
