@@ -57,9 +57,10 @@ void match(DirectoryView& view) {
   for (; known != view.known.end(); ++known) view.gone.push_back(&*known);
 }
 
-// The files to read, in batches for `workers` workers.
-std::vector<std::span<const FileMatch* const>> cut(const std::vector<const FileMatch*>& files, size_t workers) {
-  const size_t files_max = std::clamp<size_t>(files.size() / (workers * 2), 1, kBatchFilesMax);
+// The files to read, in batches. Few files make few batches: each waits for a sync of its own.
+std::vector<std::span<const FileMatch* const>> cut(const std::vector<const FileMatch*>& files) {
+  constexpr size_t kBatchesMin = 4;
+  const size_t files_max = std::clamp<size_t>(files.size() / kBatchesMin, 1, kBatchFilesMax);
   std::vector<std::span<const FileMatch* const>> batches;
   for (size_t begin = 0; begin < files.size();) {
     size_t end = begin;
@@ -139,7 +140,7 @@ core::Task<base::Result<>> DirectorySync::run(const core::RequestContext& contex
     if (!each.unchanged) pass.changed.push_back(&each);
   }
   const size_t workers = std::max<size_t>(1, options_.parallel / 2);
-  pass.batches = cut(pass.changed, workers);
+  pass.batches = cut(pass.changed);
   task.update([&](core::TaskRecord& record) {
     const auto unchanged = static_cast<int64_t>(pass.view.files.size() - pass.changed.size());
     record.total = static_cast<int64_t>(pass.view.files.size());
