@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "api/body.h"
 #include "api/render.h"
@@ -15,6 +16,29 @@ base::Result<Reply> deleted_reply() {
   Reply reply;
   reply.body = R"({"deleted":true})";
   return reply;
+}
+
+std::optional<size_t> read_count(const Body& body, std::string_view field) {
+  const auto value = body.integer(field);
+  return value ? std::optional(static_cast<size_t>(*value)) : std::nullopt;
+}
+
+core::RankingChoice read_ranking(const Body& body) {
+  core::RankingChoice choice;
+  if (const auto word = body.text("fusion")) {
+    choice.fusion = *word == "scores" ? core::Fusion::scores : core::Fusion::reciprocal_rank;
+  }
+  if (const auto word = body.text("duplicates")) {
+    choice.duplicates = *word == "keep"   ? core::Duplicates::keep
+                        : *word == "same" ? core::Duplicates::same
+                                          : core::Duplicates::near;
+  }
+  choice.dense_weight = body.number("dense_weight");
+  choice.rank_constant = body.number("rank_constant");
+  choice.rerank = body.boolean("rerank");
+  choice.per_document = read_count(body, "per_document");
+  choice.neighbours = read_count(body, "neighbours");
+  return choice;
 }
 
 }  // namespace
@@ -96,6 +120,13 @@ async::Task<base::Result<Reply>> KnowledgeRoutes::create_collection(Call& call) 
       body.integer("chunk_overlap").value_or(std::min(settings.chunk_overlap, settings.chunk_size / 4));
   settings.embedding_model = body.text_or("embedding_model", settings.embedding_model);
   settings.stemming = body.boolean("stemming").value_or(settings.stemming);
+  if (!body.has("stemming")) {
+    // Made when the default was another one: the same request still means the same collection.
+    TESSERA_CO_TRY(const auto collections, co_await parts_.library.list_collections(call.context));
+    const auto made = std::ranges::find(collections, body.text_or("name", ""),
+                                        [](const core::Collection& each) { return each.name.name; });
+    if (made != collections.end()) settings.stemming = made->settings.stemming;
+  }
   settings.metadata_schema_json = body.json("metadata_schema");
   TESSERA_CO_TRY(const core::Collection collection, co_await parts_.library.create_collection(
                                                         call.context, body.text_or("name", ""), std::move(settings)));
@@ -145,6 +176,7 @@ async::Task<base::Result<Reply>> KnowledgeRoutes::search(Call& call) {
                                      : options_.search_mode;
   TESSERA_CO_TRY(request.filter, body.filter("filter"));
   request.min_score = body.number("min_score");
+  request.ranking = read_ranking(body);
   TESSERA_CO_TRY(const core::RetrievalResult result,
                  co_await parts_.retriever.retrieve(call.context, std::move(request)));
   JsonWriter out;

@@ -59,6 +59,14 @@ constexpr Field kSearchRequestFields[] = {
     choice_field("mode", "hybrid|dense|lexical", "Which engines answer"),
     map_field("filter", "Conditions on metadata: {\"field\": value}, $in, $gt, $and, $or, $not, ..."),
     number_field("min_score", "Leave out results below this score"),
+    choice_field("fusion", "scores|reciprocal_rank", "Hybrid: how the two rankings become one"),
+    number_field("dense_weight", "Hybrid: how much likeness of meaning counts, where that of words counts 1", 0, 1000),
+    number_field("rank_constant", "Hybrid by reciprocal_rank: a place counts 1 / (this + place)", 0, 1000),
+    boolean_field("rerank", "Hybrid: compare the best with the query word by word and order them anew"),
+    choice_field("duplicates", "keep|same|near",
+                 "Results with a better one's text: given, left out, or left out even where little differs"),
+    integer_field("per_document", "Most results of one document; 0: any number", 0, 1000),
+    integer_field("neighbours", "Chunks under the same headings that a result takes in on each side", 0, 8),
 };
 constexpr Schema kSearchRequest{"SearchRequest", kSearchRequestFields};
 

@@ -107,12 +107,27 @@ parse::ParseLimits parse_limits(const Settings& settings) {
   return limits;
 }
 
+core::Duplicates duplicates(std::string_view word) {
+  if (word == "same") return core::Duplicates::same;
+  return word == "near" ? core::Duplicates::near : core::Duplicates::keep;
+}
+
 rag::RetrieverOptions retriever_options(const Settings& settings) {
   rag::RetrieverOptions options;
   options.top_k_max = static_cast<size_t>(settings.search.top_k_max);
   options.query_bytes_max = static_cast<size_t>(settings.search.query_bytes_max);
   options.candidates_min = static_cast<size_t>(settings.search.candidates);
+  options.fusion.kind =
+      settings.search.fusion == "reciprocal_rank" ? core::Fusion::reciprocal_rank : core::Fusion::scores;
   options.fusion.dense_weight = settings.search.dense_weight;
+  options.fusion.rank_constant = settings.search.rank_constant;
+  options.rerank = settings.search.rerank;
+  options.rerank_candidates = static_cast<size_t>(settings.search.rerank_candidates);
+  options.client = {duplicates(settings.search.duplicates), static_cast<size_t>(settings.search.per_document),
+                    static_cast<size_t>(settings.search.neighbours)};
+  options.model = {duplicates(settings.search.context_duplicates),
+                   static_cast<size_t>(settings.search.context_per_document),
+                   static_cast<size_t>(settings.search.context_neighbours)};
   return options;
 }
 
@@ -379,6 +394,7 @@ core::CollectionSettings collection_defaults(const Settings& settings) {
   defaults.chunk_size = settings.chunk.size;
   defaults.chunk_overlap = settings.chunk.overlap;
   defaults.embedding_model = settings.embedding.model;
+  defaults.stemming = settings.search.stemming;
   return defaults;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -14,6 +15,15 @@ using base::Code;
 // Errors that are about the whole request, not about retrieval.
 bool ends_request(Code code) {
   return code == Code::cancelled || code == Code::invalid || code == Code::too_large;
+}
+
+// Whether the passage, which may have taken in its neighbours, still has the chunk that was found where it stood. A
+// chunk's key lives as long as that version of its document, so the neighbours are the same, too.
+bool holds(const core::Passage& passage, const core::Passage& chunk) {
+  if (passage.end - passage.start != static_cast<int64_t>(passage.text.size())) return false;
+  if (chunk.start < passage.start || chunk.end > passage.end) return false;
+  const auto at = static_cast<size_t>(chunk.start - passage.start);
+  return std::string_view(passage.text).substr(at).starts_with(chunk.text);
 }
 
 }  // namespace
@@ -45,6 +55,7 @@ core::Task<base::Result<Grounds>> Grounding::find(const core::RequestContext& co
   retrieval.collection = std::move(name);
   retrieval.query = std::move(request.query);
   retrieval.top_k = request.top_k;
+  retrieval.reader = core::Reader::model;
   auto found = co_await retriever_.retrieve(context, std::move(retrieval));
   if (found) {
     grounds.active = true;
@@ -76,9 +87,7 @@ core::Task<base::Result<std::vector<Citation>>> Grounding::verify(const core::Re
     if (!named.contains(n)) continue;
     const auto& passage = passages[i];
     const auto it = stored.find(passage.chunk_key);
-    const bool same = it != stored.end() && it->second.text == passage.text && it->second.start == passage.start &&
-                      passage.end - passage.start == static_cast<int64_t>(passage.text.size());
-    if (!same) gone.insert(n);
+    if (it == stored.end() || !holds(passage, it->second)) gone.insert(n);
   }
   if (!gone.empty()) removed += remove_markers(answer, gone);
   auto citations = make_citations(passages, answer);
