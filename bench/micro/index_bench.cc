@@ -1,6 +1,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/core.h>
 
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -80,11 +81,19 @@ const std::vector<std::shared_ptr<const core::DocumentWrite>>& documents() {
   return made;
 }
 
+FileStore& memory_only() {
+  static FileStore store{std::filesystem::path()};
+  return store;
+}
+
+/// All documents, with all background work done.
 const CollectionIndex& collection() {
   static const auto made = [] {
-    auto index = std::make_unique<CollectionIndex>(false);
+    auto index = std::make_unique<CollectionIndex>(memory_only(), CollectionOptions());
     int64_t key = 0;
     for (const auto& document : documents()) static_cast<void>(index->put(key++, *document));
+    const std::atomic<bool> stop{false};
+    while (index->maintain(stop).value_or(false)) continue;
     return index;
   }();
   return *made;
@@ -101,7 +110,7 @@ core::Filter one_percent() {
 void apply(benchmark::State& state) {
   documents();
   for (auto _ : state) {
-    CollectionIndex index(false);
+    CollectionIndex index(memory_only(), CollectionOptions());
     for (size_t i = 0; i < 4000; ++i) static_cast<void>(index.put(static_cast<int64_t>(i), *documents()[i]));
     state.counters["bytes_per_chunk"] = static_cast<double>(index.stats().memory_bytes) / (4000.0 * kChunksEach);
   }
@@ -128,24 +137,19 @@ BENCHMARK_CAPTURE(lexical, filtered_1_percent, Pruning::on, true)->Arg(4)->Unit(
 
 void dense(benchmark::State& state, bool filtered) {
   const CollectionIndex& index = collection();
-  const auto kind = static_cast<size_t>(state.range(0));
-  if (kind >= dot_kernel_count()) {
-    state.SkipWithError("this processor does not run these kernels");
-    return;
-  }
-  state.SetLabel(std::string(dot_kernels(kind).name));
   Corpus corpus(3);
   std::vector<std::vector<float>> queries;
   for (int i = 0; i < 64; ++i) queries.push_back(corpus.vector());
   const core::Filter filter = one_percent();
   size_t at = 0;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(index.search_dense(
-        {1, "", queries[at++ % queries.size()], 10, filtered ? &filter : nullptr}, dot_kernels(kind)));
+    core::IndexQuery query{1, "", queries[at++ % queries.size()], 10, filtered ? &filter : nullptr};
+    query.recall = static_cast<double>(state.range(0)) / 100;
+    benchmark::DoNotOptimize(index.search_dense(query));
   }
 }
-BENCHMARK_CAPTURE(dense, all, false)->Arg(0)->Arg(1)->Arg(2)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(dense, filtered_1_percent, true)->Arg(2)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(dense, recall_percent, false)->Arg(90)->Arg(95)->Arg(99)->Arg(100)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(dense, filtered_1_percent, true)->Arg(95)->Unit(benchmark::kMicrosecond);
 
 /// Save and load of 100,000 chunks through the public door.
 void snapshot(benchmark::State& state, bool loading) {
