@@ -148,3 +148,64 @@ test("statistics agree with what is stored", async () => {
   assert.equal(stats.dimensions, 256);
   assert.equal(stats.state, "serving");
 });
+
+test("a request chooses how results are ranked and which are left out", async () => {
+  const line = (i) => `Lighthouse keeper's log, entry ${i}: the lamp was lit at dusk.`;
+  for (let i = 0; i < 4; i++) await server.post("/ingest", { collection: "log", document_id: `copy-${i}`, text: "The lamp of the lighthouse was lit." });
+  await server.post("/ingest", { collection: "log", document_id: "other", text: "A lighthouse needs a keeper and oil." });
+  const ask = async (body) => {
+    const found = await server.post("/api/search", { collection: "log", query: "lighthouse lamp", top_k: 10, ...body });
+    if (found.status === 200) validate("SearchResponse", found.json);
+    return found;
+  };
+  const ids = async (body) => (await ask(body)).json.results.map((r) => r.document_id);
+  assert.equal((await ids({})).length, 5, "every match is a result unless the request says otherwise");
+  for (const duplicates of ["same", "near"]) assert.equal((await ids({ duplicates })).length, 2);
+  assert.equal((await ids({ duplicates: "same", top_k: 2 })).length, 2, "what is left out is made up for");
+  for (const choice of [{ fusion: "reciprocal_rank", rank_constant: 10 }, { fusion: "scores", dense_weight: 0 }, { rerank: false }, { rerank: true }]) {
+    const scores = (await ask(choice)).json.results.map((r) => r.score);
+    assert.equal(scores.length, 5);
+    assert.deepEqual(scores, [...scores].sort((a, b) => b - a));
+    assert.ok(scores.every((score) => score >= 0 && score <= 1));
+  }
+
+  const long = Array.from({ length: 300 }, (_, i) => line(i)).join("\n\n");
+  await server.post("/ingest", { collection: "log", document_id: "long", text: long });
+  assert.equal((await ids({ query: "keeper's log entry", per_document: 1 })).filter((id) => id === "long").length, 1);
+  const stored = Buffer.from((await server.get("/api/documents/long")).json.text, "utf8");
+  const lengths = [];
+  for (const neighbours of [0, 1, 2]) {
+    const { results } = (await ask({ query: "log entry 150", top_k: 3, neighbours })).json;
+    assert.equal(results.length, 3);
+    for (const hit of results.filter((r) => r.document_id === "long")) assert.equal(stored.subarray(hit.start, hit.end).toString("utf8"), hit.text);
+    lengths.push(results[0].text.length);
+  }
+  assert.ok(lengths[0] < lengths[1] && lengths[1] < lengths[2]);
+});
+
+test("choices of ranking that make no sense are refused by name", async () => {
+  const refused = async (body, param) => {
+    const { status, json } = await server.post("/api/search", { query: "coffee", ...body });
+    assert.equal(status, 400);
+    assert.equal(json.error.param, param);
+  };
+  await refused({ fusion: "best" }, "fusion");
+  await refused({ dense_weight: -1 }, "dense_weight");
+  await refused({ rank_constant: 1e9 }, "rank_constant");
+  await refused({ neighbours: 9 }, "neighbours");
+  await refused({ per_document: -1 }, "per_document");
+  await refused({ duplicates: true }, "duplicates");
+  await refused({ mode: "dense", rerank: true }, "rerank");
+  await refused({ mode: "lexical", fusion: "scores" }, "fusion");
+});
+
+test("English words match in all their forms unless the collection says otherwise", async () => {
+  await server.post("/api/collections", { name: "exact", stemming: false });
+  for (const collection of ["forms", "exact"]) await server.post("/ingest", { collection, document_id: `run-${collection}`, text: "She was running along the river." });
+  const count = async (collection) => (await server.post("/api/search", { collection, query: "runs", mode: "lexical" })).json.results.length;
+  assert.equal(await count("forms"), 1);
+  assert.equal(await count("exact"), 0);
+  const again = await server.post("/api/collections", { name: "exact" });
+  assert.equal(again.status, 201, "naming a collection again does not change or refuse what it was made with");
+  assert.equal(again.json.stemming, false);
+});
