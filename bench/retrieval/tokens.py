@@ -51,6 +51,10 @@ class Process:
         count = struct.unpack("<I", self.process.stdout.read(4))[0]
         return self.process.stdout.read(count * 4)
 
+    def reset(self, name):
+        self.ask(b"r", name, b"")
+        self.process.stdout.read(4)
+
     def seconds(self, operation, name, text):
         self.ask(operation, name, text)
         return struct.unpack("<dQ", self.process.stdout.read(16))
@@ -103,8 +107,8 @@ def python_seconds(encoding, text):
 
 
 def measure(ours, npm, encodings, pairs):
-    print("| Text | Vocabulary | MB | bytes a token | ours: count, MB/s | ours: encode, MB/s | PyPI, MB/s | count / PyPI | npm, MB/s | count / npm |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| Text | Vocabulary | MB | bytes a token | ours: count, MB/s | alone, MB/s | encode, MB/s | PyPI, MB/s | count / PyPI | alone / PyPI | npm, MB/s | count / npm |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for what, text in real_texts().items():
         parts = text if isinstance(text, list) else [text]
         data = [part.encode() for part in parts]
@@ -112,16 +116,17 @@ def measure(ours, npm, encodings, pairs):
         for name in NAMES:
             rows = []
             for _ in range(pairs):
-                count, encode, node = ([one.seconds(op, name, part) for part in data] for one, op in
-                                       ((ours, b"c"), (ours, b"t"), (npm, b"c")))
+                ours.reset(name)  # no pass knows the text of the one before
+                count, alone, encode, node = ([one.seconds(op, name, part) for part in data] for one, op in
+                                       ((ours, b"c"), (ours, b"o"), (ours, b"t"), (npm, b"c")))
                 python = [python_seconds(encodings[name], part) for part in parts]
-                totals = [sum(part[1] for part in column) for column in (count, encode, python)]
+                totals = [sum(part[1] for part in column) for column in (count, alone, encode, python)]
                 assert len(set(totals)) == 1, (what, name, totals)
-                rows.append([sum(part[0] for part in column) for column in (count, encode, python, node)])
-            count, encode, python, node = (size / statistics.median(row[i] for row in rows) / 1e6 for i in range(4))
-            by_pypi, by_npm = (statistics.median(row[i] / row[0] for row in rows) for i in (2, 3))
-            print(f"| {what} | {name} | {size / 1e6:.2f} | {size / totals[0]:.2f} | {count:.0f} | {encode:.0f} | {python:.1f} | "
-                  f"**{by_pypi:.1f}** | {node:.1f} | **{by_npm:.1f}** |", flush=True)
+                rows.append([sum(part[0] for part in column) for column in (count, alone, encode, python, node)])
+            count, alone, encode, python, node = (size / statistics.median(row[i] for row in rows) / 1e6 for i in range(5))
+            by_pypi, alone_by_pypi, by_npm = (statistics.median(row[i] / row[j] for row in rows) for i, j in ((3, 0), (3, 1), (4, 0)))
+            print(f"| {what} | {name} | {size / 1e6:.2f} | {size / totals[0]:.2f} | {count:.0f} | {alone:.0f} | {encode:.0f} | {python:.1f} | "
+                  f"**{by_pypi:.1f}** | {alone_by_pypi:.1f} | {node:.1f} | **{by_npm:.1f}** |", flush=True)
 
 
 def main():

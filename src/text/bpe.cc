@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "text/bpe_count.h"
 #include "text/bpe_embedded.h"
 #include "text/bpe_merge.h"
 #include "text/bpe_split.h"
@@ -166,19 +167,6 @@ class PieceCache {
   std::unique_ptr<Entry[]> entries_;
 };
 
-struct CountSink {
-  size_t count = 0;
-  void add(uint32_t /*id*/) { ++count; }
-  void add(const PieceCache::Entry& entry) { count += entry.count; }
-  size_t merge(BpeMerger& merger, std::string_view piece) {
-    const size_t tokens = merger.merge(piece, nullptr);
-    count += tokens;
-    return tokens;
-  }
-  /// Whether the last `tokens` tokens fit into a cache entry.
-  static bool keep(PieceCache::Entry& /*entry*/, size_t /*tokens*/) { return true; }
-};
-
 struct IdSink {
   std::vector<uint32_t>& ids;
   void add(uint32_t id) { ids.push_back(id); }
@@ -194,11 +182,12 @@ struct IdSink {
   }
 };
 
-template <BpePattern pattern, class Sink>
-void tokenize_valid(const BpeTables& tables, std::string_view text, Sink& sink) {
+template <BpePattern pattern>
+void encode_valid(const BpeTables& tables, std::string_view text, IdSink sink) {
   const char* limit = text.data() + text.size();
   const BpeSplitter<pattern> splitter(tables, text);
-  BpeMerger merger(tables, text);
+  BpeMerger merger(tables, text.size());
+  merger.read(text);
   PieceCache cache(text.size());
   for (size_t pos = 0, end; pos < text.size(); pos = end) {
     end = splitter.end_of_piece(pos);
@@ -255,26 +244,23 @@ BpeVocabulary BpeVocabulary::o200k() {
   return embedded(embedded_o200k());
 }
 
-template <class Sink>
-void BpeVocabulary::tokenize(std::string_view text, Sink& sink) const {
-  std::string replaced;
-  if (!is_valid_utf8(text)) text = replaced = replace_invalid(text);
-  if (pattern_ == BpePattern::cl100k) {
-    tokenize_valid<BpePattern::cl100k>(tables_, text, sink);
-  } else {
-    tokenize_valid<BpePattern::o200k>(tables_, text, sink);
-  }
+size_t BpeVocabulary::count_tokens(std::string_view text) const {
+  BpeCountWork work(tables_, pattern_, text.size());
+  return count_with(work, text);
 }
 
-size_t BpeVocabulary::count_tokens(std::string_view text) const {
-  CountSink sink;
-  tokenize(text, sink);
-  return sink.count;
+size_t BpeVocabulary::count_with(BpeCountWork& work, std::string_view text) {
+  return is_valid_utf8(text) ? work.count(text) : work.count(replace_invalid(text));
 }
 
 void BpeVocabulary::encode(std::string_view text, std::vector<uint32_t>& ids) const {
-  IdSink sink{ids};
-  tokenize(text, sink);
+  std::string replaced;
+  if (!is_valid_utf8(text)) text = replaced = replace_invalid(text);
+  if (pattern_ == BpePattern::cl100k) {
+    encode_valid<BpePattern::cl100k>(tables_, text, {ids});
+  } else {
+    encode_valid<BpePattern::o200k>(tables_, text, {ids});
+  }
 }
 
 std::string_view BpeVocabulary::token(uint32_t id) const {

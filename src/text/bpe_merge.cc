@@ -10,6 +10,7 @@ namespace {
 constexpr size_t kShort = 128;  // bytes; their positions fit in kPositionBits
 constexpr uint32_t kPositionBits = 7;
 constexpr size_t kLanes = 8;  // the scan for the least key goes by eights
+constexpr uint32_t kPairNone = (1U << 21) - 1;
 constexpr int32_t kNoKey = 0x7FFFFFFF;
 
 /// The least of keys[0, count), count rounded up to a multiple of kLanes.
@@ -24,18 +25,26 @@ int32_t least(const int32_t* keys, size_t count) {
 
 }  // namespace
 
-inline uint32_t BpeMerger::find(const char* bytes, size_t size) {
-  if (size > 15) return tables_.find(bytes, size, limit_);
-  const BpeTables::Key key = BpeTables::key(bytes, size, limit_);
-  const uint64_t hash = BpeTables::hash(key, size), high = key.high | uint64_t{size} << 56;
-  Known& known = known_[hash >> known_shift_];
-  if (known.low != key.low || known.high != high) known = {key.low, high, tables_.find(key, size, hash)};
-  return known.id;
+/// Id of what the two tokens make, whose bytes are these, or kPairNone.
+inline uint32_t BpeMerger::pair(uint32_t left, uint32_t right, const char* bytes, size_t size) {
+  const uint64_t name = (uint64_t{left} << 21 | right) + 1;  // 0 is an empty slot
+  uint64_t& known = known_[name * 0x9E3779B97F4A7C15 >> known_shift_];
+  if (known >> 21 != name) known = name << 21 | std::min(tables_.find(bytes, size, limit_), kPairNone);
+  return known & kPairNone;
+}
+
+void BpeMerger::append(uint32_t token, const char* byte, std::vector<uint32_t>& ids) const {
+  ids.push_back(token < single(0) ? token : tables_.find(byte, 1, limit_));
+}
+
+void BpeMerger::shrink() {
+  nodes_ = {};
+  heap_ = {};
 }
 
 size_t BpeMerger::merge(std::string_view piece, std::vector<uint32_t>* ids) {
   if (known_.empty()) {
-    const size_t entries = std::bit_ceil(std::clamp<size_t>(text_size_ / 16, 64, 4096));
+    const size_t entries = std::bit_ceil(std::clamp<size_t>(text_size_ / 8, 64, 16384));
     known_.resize(entries);
     known_shift_ = 64 - std::countr_zero(entries);
   }
@@ -49,16 +58,17 @@ size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids
   uint8_t next[kShort + 1], previous[kShort + 1];
   const size_t size = piece.size();
   const char* bytes = piece.data();
-  const auto key = [&](size_t from, size_t to) {
-    const uint32_t id = find(bytes + from, to - from);
-    return id == BpeTables::kNone ? kNoKey : static_cast<int32_t>(id << kPositionBits | from);
+  const auto key = [&](size_t left, size_t right) {
+    const uint32_t id = pair(tokens[left], tokens[right], bytes + left, next[right] - left);
+    return id == kPairNone ? kNoKey : static_cast<int32_t>(id << kPositionBits | left);
   };
   for (size_t i = 0; i < size; ++i) {
-    keys[i] = i + 1 < size ? key(i, i + 2) : kNoKey;
     next[i] = static_cast<uint8_t>(i + 1);
     previous[i + 1] = static_cast<uint8_t>(i);
-    tokens[i] = BpeTables::kNone;
+    tokens[i] = single(bytes[i]);
   }
+  for (size_t i = 0; i + 1 < size; ++i) keys[i] = key(i, i + 1);
+  keys[size - 1] = kNoKey;
   for (size_t i = size; i % kLanes != 0; ++i) keys[i] = kNoKey;
   size_t count = size;
   for (int32_t best = least(keys, size); best != kNoKey; best = least(keys, size)) {
@@ -68,14 +78,12 @@ size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids
     next[at] = static_cast<uint8_t>(end);
     previous[end] = static_cast<uint8_t>(at);
     keys[gone] = kNoKey;
-    keys[at] = end < size ? key(at, next[end]) : kNoKey;
-    if (at > 0) keys[previous[at]] = key(previous[at], end);
+    keys[at] = end < size ? key(at, end) : kNoKey;
+    if (at > 0) keys[previous[at]] = key(previous[at], at);
     --count;
   }
   if (ids != nullptr) {
-    for (size_t i = 0; i < size; i = next[i]) {
-      ids->push_back(tokens[i] != BpeTables::kNone ? tokens[i] : find(bytes + i, 1));
-    }
+    for (size_t i = 0; i < size; i = next[i]) append(tokens[i], bytes + i, *ids);
   }
   return count;
 }
@@ -84,8 +92,10 @@ void BpeMerger::push(std::string_view piece, uint32_t at) {
   Node& node = nodes_[at];
   node.rank = BpeTables::kNone;
   if (node.next >= piece.size()) return;
-  node.rank = find(piece.data() + at, nodes_[node.next].next - at);
-  if (node.rank == BpeTables::kNone) return;
+  const Node& right = nodes_[node.next];
+  const uint32_t id = pair(node.token, right.token, piece.data() + at, right.next - at);
+  if (id == kPairNone) return;
+  node.rank = id;
   heap_.push_back(uint64_t{node.rank} << 32 | at);
 }
 
@@ -93,7 +103,8 @@ size_t BpeMerger::merge_long(std::string_view piece, std::vector<uint32_t>* ids)
   const auto size = static_cast<uint32_t>(piece.size());
   nodes_.resize(size_t{size} + 1);
   heap_.clear();
-  for (uint32_t i = 0; i <= size; ++i) nodes_[i] = {i + 1, i - 1, BpeTables::kNone, BpeTables::kNone};
+  nodes_[size] = {};
+  for (uint32_t i = 0; i < size; ++i) nodes_[i] = {i + 1, i - 1, BpeTables::kNone, single(piece[i])};
   for (uint32_t i = 0; i < size; ++i) push(piece, i);
   std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
   const auto update = [&](uint32_t at) {
@@ -119,9 +130,7 @@ size_t BpeMerger::merge_long(std::string_view piece, std::vector<uint32_t>* ids)
     --count;
   }
   if (ids != nullptr) {
-    for (uint32_t i = 0; i < size; i = nodes_[i].next) {
-      ids->push_back(nodes_[i].token != BpeTables::kNone ? nodes_[i].token : find(piece.data() + i, 1));
-    }
+    for (uint32_t i = 0; i < size; i = nodes_[i].next) append(nodes_[i].token, piece.data() + i, *ids);
   }
   return count;
 }

@@ -11,13 +11,18 @@ namespace tessera::text {
 
 /// Byte-pair merging of one piece that is not a token itself: again and again the adjacent pair whose bytes are the
 /// token of least id, the leftmost of equals, becomes one. (P. Gage 1994; ids order the merges, as in tiktoken.) Pieces
-/// of up to 128 bytes are scanned on the stack; longer ones take a heap, n log n. Keeps its workspace between pieces:
-/// one for each call that tokenises.
+/// of up to 128 bytes are scanned on the stack; longer ones take a heap, n log n. Keeps its workspace between pieces;
+/// belongs to one thread at a time.
 class BpeMerger {
  public:
-  /// `text` is that of which the pieces are parts: nothing outside is read, and the workspace is in proportion to it.
-  BpeMerger(const BpeTables& tables, std::string_view text)
-      : tables_(tables), limit_(text.data() + text.size()), text_size_(text.size()) {}
+  /// Remembers as many pairs as a text of `text_size` bytes makes worthwhile, 16,384 at most (8 bytes each).
+  BpeMerger(const BpeTables& tables, size_t text_size) : tables_(tables), text_size_(text_size) {}
+
+  /// The text of which the pieces to come are parts: nothing outside is read.
+  void read(std::string_view text) { limit_ = text.data() + text.size(); }
+
+  /// Gives back the workspace of long pieces.
+  void shrink();
 
   /// Tokens of `piece` (not empty); appends their ids unless `ids` is null.
   size_t merge(std::string_view piece, std::vector<uint32_t>* ids);
@@ -27,27 +32,25 @@ class BpeMerger {
     uint32_t next;
     uint32_t previous;
     uint32_t rank;   ///< id of this node's bytes with the next one's
-    uint32_t token;  ///< id of this node's bytes; kNone for a byte not merged
+    uint32_t token;  ///< id of this node's bytes; of a byte not merged, see single()
   };
 
-  /// A string looked up before: texts ask for the same few syllables again and again, so one look at a table that the
-  /// processor's cache holds takes the place of two at tables that it does not.
-  struct Known {
-    uint64_t low = 0;
-    uint64_t high = 0;  ///< up to 15 bytes with the low ones, and their number in the top byte
-    uint32_t id = 0;
-  };
+  /// Stands for the token of a single byte while merging: beyond all ids, which have 20 bits.
+  static uint32_t single(char byte) { return 1U << 20 | static_cast<unsigned char>(byte); }
 
-  uint32_t find(const char* bytes, size_t size);
+  uint32_t pair(uint32_t left, uint32_t right, const char* bytes, size_t size);
+  void append(uint32_t token, const char* byte, std::vector<uint32_t>& ids) const;
   size_t merge_short(std::string_view piece, std::vector<uint32_t>* ids);
   size_t merge_long(std::string_view piece, std::vector<uint32_t>* ids);
   void push(std::string_view piece, uint32_t at);
 
   BpeTables tables_;
-  const char* limit_;
+  const char* limit_ = nullptr;
   size_t text_size_;
   int known_shift_ = 0;
-  std::vector<Known> known_;  ///< direct-mapped; empty until the first merge
+  /// Pairs looked up before, direct-mapped: 42 bits that name the pair, 21 for the id it makes. Texts ask for the same
+  /// few thousand pairs again and again, and these lie closer than the tables. Empty until the first merge.
+  std::vector<uint64_t> known_;
   std::vector<Node> nodes_;
   std::vector<uint64_t> heap_;
 };

@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <ctime>
 #include <fstream>
 #include <random>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "base/hash.h"
 #include "text/bpe_embedded.h"
@@ -138,6 +141,76 @@ TEST(Bpe, InvalidSequencesAreReplacementCharacters) {
   EXPECT_EQ(decode(vocabulary, encode(vocabulary, nul)), std::string_view("a\0b\xEF\xBF\xBD", 6));
 }
 
+/// Pieces from few words, so that they come again, in every size that a counter remembers and more.
+std::string random_text(std::mt19937& random, size_t pieces) {
+  static constexpr std::string_view kParts[] = {"a",
+                                                "the",
+                                                "qz",
+                                                "ing",
+                                                " ",
+                                                "\n",
+                                                "7",
+                                                "'s",
+                                                "!!",
+                                                "\xC3\xA9",
+                                                "\xD0\xB6\xD0\xB0",
+                                                "\xE4\xB8\xAD\xE6\x96\x87",
+                                                "\xF0\x9F\x98\x80",
+                                                "\xE0\xB8\x81",
+                                                "\0"};
+  std::string text;
+  for (size_t i = 0; i < pieces; ++i) {
+    const size_t parts = random() % (i % 16 == 0 ? 24 : 6);
+    for (size_t j = 0; j < parts; ++j) text += kParts[random() % std::size(kParts)];
+    text += random() % 2 == 0 ? " " : "";
+  }
+  return text;
+}
+
+TEST(Bpe, CounterThatRemembersCountsAsEncodingDoes) {
+  std::mt19937 random(11);
+  for (const auto& vocabulary : {BpeVocabulary::cl100k(), BpeVocabulary::o200k()}) {
+    const BpeCounter counter(vocabulary, 1);
+    for (int i = 0; i < 400; ++i) {
+      const std::string text = random_text(random, random() % 60);
+      const size_t want = encode(vocabulary, text).size();
+      ASSERT_EQ(counter.count(text), want) << text;
+      ASSERT_EQ(vocabulary.count_tokens(text), want) << text;
+    }
+    EXPECT_EQ(counter.count("a\xFF"), encode(vocabulary, "a\xFF").size());
+  }
+}
+
+/// A text that ends with its memory: nothing behind it is read, whatever the size of the last piece.
+TEST(Bpe, CountsToTheLastByteOfItsMemory) {
+  const BpeCounter counter(BpeVocabulary::o200k(), 1);
+  for (size_t size = 1; size < 70; ++size) {
+    for (const char letter : {'q', ' ', '-', '5'}) {
+      const std::vector<char> exact(size, letter);
+      const std::string_view text(exact.data(), size);
+      ASSERT_EQ(counter.count(text), encode(BpeVocabulary::o200k(), text).size());
+    }
+  }
+}
+
+TEST(Bpe, CounterServesMoreThreadsThanItHasWorkspaces) {
+  const BpeCounter counter(BpeVocabulary::cl100k(), 2);
+  std::atomic<size_t> wrong = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (uint32_t seed = 0; seed < 4; ++seed) {
+      threads.emplace_back([&counter, &wrong, seed] {
+        std::mt19937 random(seed);
+        for (int i = 0; i < 50; ++i) {
+          const std::string text = random_text(random, 30);
+          wrong += counter.count(text) != encode(BpeVocabulary::cl100k(), text).size();
+        }
+      });
+    }
+  }
+  EXPECT_EQ(wrong, 0U);
+}
+
 /// Cost of hostile texts grows as their length does, not as its square: 16 times the text, not 256 times the time.
 TEST(Bpe, HostileTextsTakeNearlyLinearTime) {
   const auto vocabulary = BpeVocabulary::o200k();
@@ -151,10 +224,22 @@ TEST(Bpe, HostileTextsTakeNearlyLinearTime) {
   for (const std::string unit : {"a", "A", " ", "\n ", "ab", "\xCC\x81",
                                  "\xCC\x81"
                                  "A",
-                                 "!\n", "\xE4\xB8\xAD", "'", "1"}) {
+                                 "!\n", "\xE4\xB8\xAD", "'", "1", "\xE0\xB8\x81", "\xE0\xB8\x81\xE0\xB8\xB2",
+                                 "\xE4\xB8\xAD\xE6\x96\x87\xE5\xAD\x97", "\xFF"}) {
     double ratio = 1e9;  // the least of three: other processes take time too
     for (int i = 0; i < 3; ++i) ratio = std::min(ratio, seconds(unit, 1 << 17) / (seconds(unit, 1 << 13) + 1e-4));
     EXPECT_LT(ratio, 100) << unit;
+  }
+  // Nothing repeats: letters in one piece of a megabyte, and bytes.
+  std::mt19937 random(12);
+  for (const uint32_t range : {26U, 256U}) {
+    std::string unit;
+    for (int i = 0; i < 1 << 20; ++i) unit += static_cast<char>(range == 26 ? 'a' + random() % 26 : random() % 256);
+    double ratio = 1e9;
+    for (int i = 0; i < 3; ++i) {
+      ratio = std::min(ratio, seconds(unit, unit.size()) / (seconds(unit.substr(0, 1 << 16), 1 << 16) + 1e-4));
+    }
+    EXPECT_LT(ratio, 100) << range;
   }
 }
 
