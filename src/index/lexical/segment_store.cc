@@ -199,8 +199,9 @@ base::Result<std::unique_ptr<SegmentedIndex>> SegmentedIndex::compacted(const Ro
       source.new_rows.assign(part.rows(), kGoneRow);
       for (Row row = 0; row < part.rows(); ++row) {
         const Row to = map[part.first + row];
-        if (to == kGoneRow || !bit_of(part.counted, row)) continue;
-        source.new_rows[row] = static_cast<Row>(to - first);
+        if (to == kGoneRow) continue;
+        if (to != done) return damaged("the rows to keep are not numbered one after the other");
+        if (bit_of(part.counted, row)) source.new_rows[row] = static_cast<Row>(to - first);
         ++done;
       }
       rows += part.rows();
