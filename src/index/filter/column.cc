@@ -7,7 +7,7 @@
 namespace tessera::index {
 namespace {
 
-constexpr size_t kByteRangesMax = 2;  // more: one look into a table of 256 bits is quicker
+constexpr size_t kByteRangesMax = 2;  // more: one look into a set of bytes is quicker
 constexpr size_t kWideRangesMax = 6;  // more: a look into the table for each code
 
 template <class Range, class Value>
@@ -42,10 +42,11 @@ auto within(const ScanKernels& kernels) {
 
 Condition::Condition(ValueSet set, uint32_t codes_end) : set_(std::move(set)) {
   if (set_.codes.size() <= kByteRangesMax) return;
-  table_.resize(std::max<size_t>(codes_end / 64 + 1, 4));
+  table_.resize(codes_end / 64 + 1);
   for (const CodeRange& range : set_.codes) {
     for (uint32_t code = range.first; code <= std::min(range.last, codes_end); ++code) {
       table_[code / 64] |= uint64_t{1} << (code % 64);
+      if (code < 256) bytes_.add(static_cast<uint8_t>(code));
     }
   }
 }
@@ -189,7 +190,7 @@ void ColumnBlock::find_codes(const Condition& condition, const ScanKernels& kern
   const auto ranges = overlapping(condition.set().codes, lowest_, highest_);
   if (ranges.empty()) return;
   if (width_ == 1 && ranges.size() > kByteRangesMax) {
-    return kernels.table8(codes<uint8_t>(), kBlockWords, condition.table().data(), out.data());
+    return kernels.among8(codes<uint8_t>(), kBlockWords, condition.bytes(), out.data());
   }
   if (width_ == 1) return find_wide<uint8_t>(condition, kernels, out);
   width_ == 2 ? find_wide<uint16_t>(condition, kernels, out) : find_wide<uint32_t>(condition, kernels, out);

@@ -26,12 +26,15 @@ class Condition {
   Condition(ValueSet set, uint32_t codes_end);
   [[nodiscard]] bool accepts(CodedValue value) const;
   [[nodiscard]] const ValueSet& set() const { return set_; }
-  /// A bit a code, at least 256; empty when the ranges are few.
+  /// A bit a code; empty when the ranges are few.
   [[nodiscard]] std::span<const uint64_t> table() const { return table_; }
+  /// The codes below 256; empty when the ranges are few.
+  [[nodiscard]] const ByteSet& bytes() const { return bytes_; }
 
  private:
   ValueSet set_;
   std::vector<uint64_t> table_;
+  ByteSet bytes_;
 };
 
 /// What the documents of one block have in one field. While they are few, pairs of place and code; then an array of

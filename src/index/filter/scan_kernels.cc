@@ -23,12 +23,13 @@ void within(const Code* codes, size_t words, Code first, Code last, uint64_t* ou
   }
 }
 
-void table8(const uint8_t* codes, size_t words, const uint64_t* table, uint64_t* out) {
+void among8(const uint8_t* codes, size_t words, const ByteSet& set, uint64_t* out) {
   for (size_t word = 0; word < words; ++word) {
     uint64_t bits = 0;
     for (unsigned i = 0; i < 64; ++i) {
       const uint8_t code = codes[word * 64 + i];
-      bits |= ((table[code / 64] >> (code % 64)) & 1) << i;
+      const uint8_t row = (code < 128 ? set.below : set.above)[code % 16];
+      bits |= uint64_t{(row >> ((code / 16) % 8)) & 1U} << i;
     }
     out[word] |= bits;
   }
@@ -45,24 +46,12 @@ void between(const int64_t* numbers, size_t words, int64_t first, int64_t last, 
   }
 }
 
-constexpr ScanKernels kKernels = {"portable", within<uint8_t>, within<uint16_t>, within<uint32_t>, table8, between};
+constexpr ScanKernels kKernels = {"portable", within<uint8_t>, within<uint16_t>, within<uint32_t>, among8, between};
 
 }  // namespace portable
 
 #if defined(__x86_64__)
 
-/// The 256 bits of a table by the low halves of the codes: in [0] for codes below 128, in [1] for the others; bit h of
-/// an element is that of code (h << 4 | element).
-struct NibbleTables {
-  alignas(16) std::array<uint8_t, 16> low{};
-  alignas(16) std::array<uint8_t, 16> high{};
-  explicit NibbleTables(const uint64_t* table) {
-    for (unsigned code = 0; code < 256; ++code) {
-      const auto bit = static_cast<uint8_t>(((table[code / 64] >> (code % 64)) & 1) << ((code >> 4) & 7));
-      (code < 128 ? low : high)[code & 15] |= bit;
-    }
-  }
-};
 alignas(16) constexpr std::array<uint8_t, 16> kBitOf = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
 
 __m128i load16(const std::array<uint8_t, 16>& bytes) {
@@ -122,10 +111,9 @@ TESSERA_TARGET void within32(const uint32_t* codes, size_t words, uint32_t first
   }
 }
 
-TESSERA_TARGET void table8(const uint8_t* codes, size_t words, const uint64_t* table, uint64_t* out) {
-  const NibbleTables nibbles(table);
-  const __m256i low = _mm256_broadcastsi128_si256(load16(nibbles.low));
-  const __m256i high = _mm256_broadcastsi128_si256(load16(nibbles.high));
+TESSERA_TARGET void among8(const uint8_t* codes, size_t words, const ByteSet& set, uint64_t* out) {
+  const __m256i low = _mm256_broadcastsi128_si256(load16(set.below));
+  const __m256i high = _mm256_broadcastsi128_si256(load16(set.above));
   const __m256i bit_of = _mm256_broadcastsi128_si256(load16(kBitOf));
   const __m256i pick = _mm256_set1_epi8(static_cast<char>(0x8F));
   const __m256i top = _mm256_set1_epi8(static_cast<char>(0x80));
@@ -163,7 +151,7 @@ TESSERA_TARGET void between(const int64_t* numbers, size_t words, int64_t first,
 
 #undef TESSERA_TARGET
 
-constexpr ScanKernels kKernels = {"avx2", within8, within16, within32, table8, between};
+constexpr ScanKernels kKernels = {"avx2", within8, within16, within32, among8, between};
 
 }  // namespace avx2
 
@@ -203,10 +191,9 @@ TESSERA_TARGET void within32(const uint32_t* codes, size_t words, uint32_t first
   }
 }
 
-TESSERA_TARGET void table8(const uint8_t* codes, size_t words, const uint64_t* table, uint64_t* out) {
-  const NibbleTables nibbles(table);
-  const __m512i low = _mm512_broadcast_i32x4(load16(nibbles.low));
-  const __m512i high = _mm512_broadcast_i32x4(load16(nibbles.high));
+TESSERA_TARGET void among8(const uint8_t* codes, size_t words, const ByteSet& set, uint64_t* out) {
+  const __m512i low = _mm512_broadcast_i32x4(load16(set.below));
+  const __m512i high = _mm512_broadcast_i32x4(load16(set.above));
   const __m512i bit_of = _mm512_broadcast_i32x4(load16(kBitOf));
   const __m512i pick = _mm512_set1_epi8(static_cast<char>(0x8F));
   const __m512i top = _mm512_set1_epi8(static_cast<char>(0x80));
@@ -237,7 +224,7 @@ TESSERA_TARGET void between(const int64_t* numbers, size_t words, int64_t first,
 
 #undef TESSERA_TARGET
 
-constexpr ScanKernels kKernels = {"avx512", within8, within16, within32, table8, between};
+constexpr ScanKernels kKernels = {"avx512", within8, within16, within32, among8, between};
 
 }  // namespace avx512
 

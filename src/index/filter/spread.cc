@@ -61,16 +61,26 @@ TESSERA_TARGET void deposit(std::span<const uint64_t> starts, Row first, Row end
   }
 }
 
-/// The same for 64 documents of one row each.
-void shift(Row first, uint64_t documents, uint64_t* rows) {
-  rows[first / 64] |= documents << (first % 64);
-  const uint64_t behind = first % 64 == 0 ? 0 : documents >> (64 - first % 64);
-  if (behind != 0) rows[first / 64 + 1] |= behind;
+/// The same for documents of one row each.
+void shift(Row first, std::span<const uint64_t> documents, uint64_t* rows) {
+  rows += first / 64;
+  const unsigned places = first % 64;
+  for (const uint64_t word : documents) {
+    *rows |= word << places;
+    ++rows;
+    const uint64_t behind = places == 0 ? 0 : word >> (64 - places);
+    if (behind != 0) *rows |= behind;
+  }
 }
 
 TESSERA_TARGET void spread_deposit(const RowLayout& layout, uint32_t first_document,
                                    std::span<const uint64_t> documents, uint64_t* rows) {
   const auto all = static_cast<uint32_t>(layout.first_rows.size() - 1);
+  const auto together = std::min<uint32_t>(all - first_document, static_cast<uint32_t>(documents.size() * 64));
+  const Row start = layout.first_rows[first_document];
+  if (!layout.empties && layout.first_rows[first_document + together] - start == together) {
+    return shift(start, documents, rows);
+  }
   for (uint64_t word : documents) {
     const uint32_t document = first_document;
     first_document += 64;
@@ -78,10 +88,6 @@ TESSERA_TARGET void spread_deposit(const RowLayout& layout, uint32_t first_docum
     const uint32_t count = std::min<uint32_t>(all - document, 64);
     const Row first = layout.first_rows[document];
     const Row end = layout.first_rows[document + count];
-    if (end - first == 64 && count == 64 && !layout.empties) {
-      shift(first, word, rows);
-      continue;
-    }
     // A document costs about as much as two words of rows.
     if (static_cast<uint64_t>(_mm_popcnt_u64(word)) * 2 <= (end - first) / 64 + 2) {
       set_each(layout, document, word, rows);
