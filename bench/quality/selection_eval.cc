@@ -77,6 +77,7 @@ void print_copies(const Set& set) {
       {"white space", [](const std::string& t) { return "\n" + t + "\n\n"; }},
       {"capitals", louder},
       {"a banner before", [](const std::string& t) { return "DRAFT do not copy. " + t; }},
+      {"the last two words lost", [](const std::string& t) { return t.substr(0, t.rfind(' ', t.rfind(' ') - 1)); }},
       {"one number", [](const std::string& t) { return change_middle(t, "2024"); }},
       {"one name", [](const std::string& t) { return change_middle(t, "Ferdinand"); }},
       {"a \"not\"", [](const std::string& t) { return change_middle(t, "not"); }},

@@ -60,13 +60,14 @@ std::vector<uint64_t> read_words(std::string_view text) {
   return words;
 }
 
-/// Whether the shorter stands in the longer one, which may have a tenth more words around it.
-bool nearly_equal(std::span<const uint64_t> a, std::span<const uint64_t> b) {
-  if (a.size() > b.size()) std::swap(a, b);
-  const size_t more = b.size() - a.size();
-  if (a.empty() || more > (b.size() >= kWordsMin ? b.size() / kMoreShare : 0)) return false;
+/// Whether `text` stands in `kept`, which may have a tenth more words around it. Not the other way round: what a longer
+/// text adds ("this no longer holds") may be the point.
+bool stands_in(std::span<const uint64_t> text, std::span<const uint64_t> kept) {
+  if (text.empty() || text.size() > kept.size()) return false;
+  const size_t more = kept.size() - text.size();
+  if (more > (kept.size() >= kWordsMin ? kept.size() / kMoreShare : 0)) return false;
   for (size_t at = 0; at <= more; ++at) {
-    if (b[at] == a.front() && std::ranges::equal(a, b.subspan(at, a.size()))) return true;
+    if (kept[at] == text.front() && std::ranges::equal(text, kept.subspan(at, text.size()))) return true;
   }
   return false;
 }
@@ -78,7 +79,7 @@ bool DuplicateFilter::repeats(std::string_view text) {
   if (!texts_.insert(hash_text(text)).second) return true;
   if (kind_ == core::Duplicates::same) return false;
   Words words = read_words(text);
-  if (std::ranges::any_of(kept_, [&](const Words& before) { return nearly_equal(before, words); })) return true;
+  if (std::ranges::any_of(kept_, [&](const Words& before) { return stands_in(words, before); })) return true;
   kept_.push_back(std::move(words));
   return false;
 }
