@@ -157,7 +157,7 @@ std::string mock_footer() {
       "POST /mock/reset starts over.\n"
       "\n"
       "Examples:\n"
-      "  tessera mock-llm --do first=lognormal(300,0.5) --do rate=50 --do tokens=100..400\n"
+      "  tessera mock-llm --do \"first=lognormal(300,0.5)\" --do rate=50 --do tokens=100..400\n"
       "  tessera mock-llm --port 0 --script faults.yaml --transcript seen.jsonl\n"
       "  curl -d '{\"model\": \"mock/429+retry-after-2\", \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}' "
       "\\\n"

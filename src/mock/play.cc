@@ -198,7 +198,6 @@ async::Task<> Player::break_off(bool stream) {
   }
   if (plan_.breaks == Break::error) {
     make_form()->error_event(buffer_, plan_.message.empty() ? "the mock failed in mid-stream" : plan_.message);
-    ++entry_.events;
     co_return co_await finish();
   }
   if (!co_await flush()) co_return;
