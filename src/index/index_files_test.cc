@@ -56,7 +56,11 @@ class IndexFilesTest : public ::testing::Test {
   ~IndexFilesTest() override { fs::remove_all(directory_); }
 
   std::unique_ptr<core::RetrievalIndex> open() {
-    IndexOptions options{.directory = directory_, .compact_rows_min = 100, .freeze_rows = 64, .graph_rows = 128};
+    IndexOptions options{.directory = directory_,
+                         .compact_rows_min = 100,
+                         .freeze_rows = 64,
+                         .graph_rows = 128,
+                         .scanned_rows_max = 100};
     return create_retrieval_index(options, *logger_).value();
   }
   std::map<fs::path, std::string> files() {
