@@ -8,12 +8,17 @@ faq        headings that are questions -> their answers, among all sections
 manpages   the description in a manual page's NAME -> the page without its NAME
 names      a name from a manual page's NAME -> the same page
 gloss      WordNet's definition of a word -> GCIDE's definition, the word removed from both
+german     as manpages, from the German manual pages
+french     as manpages, from the French manual pages
+code       the first sentence of a Python function's comment -> the function without its comment
+idents     a Python function's name -> the function (others may call it)
 *_typos    questions of the set with letters swapped, lost or doubled in about every third long word
 *_keywords questions of the set cut to their three rarest words
 Packages are downloaded and unpacked below OUT, not installed. Everything random is seeded.
 """
 
 import argparse
+import ast
 import gzip
 import json
 import random
@@ -24,8 +29,8 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
-PACKAGES = """apache2-doc coreutils debian-faq dict-gcide dict-wn exim4-doc-html git-man libssl-doc manpages manpages-dev
-nodejs-doc octave-doc perl-doc postfix-doc python-django-doc python-sqlalchemy-doc r-doc-html tcl8.6-doc zsh-doc""".split()
+PACKAGES = """apache2-doc coreutils debian-faq dict-gcide dict-wn exim4-doc-html git-man libpython3.11-stdlib
+libssl-doc manpages manpages-de manpages-dev manpages-fr nodejs-doc octave-doc perl-doc postfix-doc python-django-doc python-sqlalchemy-doc r-doc-html tcl8.6-doc zsh-doc""".split()
 PAGES = [
     ("apache2-doc/manual/en", "*.html"), ("debian/FAQ", "*.en.html"), ("exim4-doc-html/spec_html", "*.html"),
     ("nodejs/api", "*.html*"), ("octave/octave.html", "*.html"), ("postfix/html", "*.html"), ("r-doc-html/manual", "*.html*"),
@@ -123,19 +128,19 @@ def sections(root):
             yield from new(path.stem, heading, text)
 
 
-def manual_pages(root):
+def manual_pages(root, language=""):
     """(names, description, text without NAME)"""
     seen = set()
-    for path in sorted((root / "x/usr/share/man").rglob("*.gz")):
-        if path.is_symlink() or not re.fullmatch(r"man\d", path.parent.name):
+    for path in sorted((root / "x/usr/share/man" / language).glob("man?/*.gz")):
+        if path.is_symlink():
             continue
         raw = re.sub(r'^(\.\\"|\'\\"|\.(ds|de|if|ie|el|nr|so|IX|tr)\b).*\n', "", read(path), flags=re.M)
         parts = re.split(r'^\.S[Hh] +"?([^"\n]+)"?$', raw, flags=re.M)
         plain = lambda t: squeeze(re.sub(r"\\(s[-+]?\d|f\(..|f.|\*\(..|&|e)", "", re.sub(r"^\.\w+ ?", "", t, flags=re.M)).replace("\\-", "-").replace("\\", ""))
         bodies = list(zip(map(str.strip, parts[1::2]), map(plain, parts[2::2])))
-        name = next((body for title, body in bodies if title.upper() == "NAME"), "")
+        name = next((body for title, body in bodies if title.upper() in ("NAME", "BEZEICHNUNG", "NOM")), "")
         names, dash, description = name.partition(" - ")
-        text = " ".join(f"{t}. {b}" for t, b in bodies if t.upper() != "NAME")
+        text = " ".join(f"{t}. {b}" for t, b in bodies if t.upper() not in ("NAME", "BEZEICHNUNG", "NOM"))
         text = " ".join(text.split()[:400])
         if dash and 3 <= len(description.split()) <= 25 and len(text.split()) >= 30 and text[:200] not in seen:
             seen.add(text[:200])
@@ -174,6 +179,25 @@ def misspell(text, rng):
             words[place] = rng.choice([
                 word[:at] + word[at + 1] + word[at] + word[at + 2 :], word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:]])
     return " ".join(words)
+
+
+def functions(root):
+    """(name, first sentence of the comment, source with and without the comment) of Python's own library."""
+    seen = set()
+    for path in sorted((root / "x/usr/lib/python3.11").rglob("*.py")):
+        if path.is_symlink() or "test" in path.as_posix() or "idle" in path.as_posix():
+            continue
+        source = read(path)
+        lines = source.splitlines()
+        for node in ast.walk(ast.parse(source)):
+            comment = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
+            if not comment or len(node.body) < 2:
+                continue
+            first = squeeze(re.split(r"(?<=[.!?])\s|\n\n", comment)[0])
+            rest = "\n".join(lines[node.lineno - 1 : node.body[0].lineno - 1] + lines[node.body[0].end_lineno : node.end_lineno])
+            if 5 <= len(first.split()) <= 30 and 15 <= len(rest.split()) <= 300 and rest not in seen:
+                seen.add(rest)
+                yield path.stem, node.name, first, rest
 
 
 def keywords(passages):
@@ -241,6 +265,14 @@ def main():
     write(root, "manpages", [("", text) for _, _, text in pages], [(d, i) for i, (_, d, _) in enumerate(pages)])
     rng = random.Random(1)
     write(root, "names", [("", text) for _, _, text in pages], [(rng.choice(names), i) for i, (names, _, _) in enumerate(pages) if names])
+    for name, language in (("german", "de"), ("french", "fr")):
+        foreign = list(manual_pages(root, language))
+        write(root, name, [("", text) for _, _, text in foreign], [(d, i) for i, (_, d, _) in enumerate(foreign)])
+    code = list(functions(root))
+    passages = [(module, rest) for module, _, _, rest in code]
+    write(root, "code", passages, [(first, i) for i, (_, _, first, _) in enumerate(code)])
+    alone = Counter(name for _, name, _, _ in code)
+    write(root, "idents", passages, [(n, i) for i, (_, n, _, _) in enumerate(code) if alone[n] == 1 and not n.startswith("__")])
     pairs = list(glosses(root))
     write(root, "gloss", [("", text) for _, text in pairs], [(query, i) for i, (query, _) in enumerate(pairs)])
     if options.squad:

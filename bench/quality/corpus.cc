@@ -43,6 +43,11 @@ size_t Corpus::add(std::string title, std::string text, const text::Structure& s
     chunk.end = static_cast<int64_t>(span.end);
     chunk.heading_path = span.heading_path;
     core::Passage passage;
+    passage.chunk_key = chunk.key;
+    passage.document_key = chunk.document_key;
+    passage.ordinal = chunk.ordinal;
+    passage.start = chunk.start;
+    passage.end = chunk.end;
     passage.title = title;
     passage.text = body.substr(span.start, span.end - span.start);
     passage.heading_path = span.heading_path;

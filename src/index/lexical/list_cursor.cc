@@ -24,12 +24,7 @@ void ListCursor::open_live(const Part& part, uint32_t number) {
   if (blocks_ == 0) return;
   first_row_ = live_.postings[0] >> 16;
   tail_last_ = live_.postings[live_.count - 1] >> 16;
-  float best = 0;
-  for (uint32_t i = table_ * kListBlock; i < live_.count; ++i) {
-    const LocalPosting posting = part.live->posting(number, live_.postings[i]);
-    best = std::max(best, Bm25::impact(posting.tf, part.live->length(posting.row), part.live->reference_length()));
-  }
-  tail_bound_ = impact_bound(best);
+  tail_bound_ = live_.tail_bound;
 }
 
 void ListCursor::open_file(const Part& part, uint32_t number) {
@@ -115,7 +110,7 @@ void ListCursor::advance_to(Row row) {
 
 float ListCursor::score() {
   decode_tfs();
-  const auto frequency = static_cast<float>(decoded_.tfs[at_]);
+  const auto frequency = static_cast<float>(static_cast<int32_t>(decoded_.tfs[at_]));
   return weight_ * frequency / (frequency + norm_.of(part_.length(decoded_.rows[at_])));
 }
 

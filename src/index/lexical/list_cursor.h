@@ -15,7 +15,9 @@ inline constexpr Row kNoRow = std::numeric_limits<Row>::max();
 struct LengthNorm {
   float offset = 0;
   float slope = 0;
-  [[nodiscard]] float of(uint32_t length) const { return offset + slope * static_cast<float>(length); }
+  [[nodiscard]] float of(uint32_t length) const {
+    return offset + slope * static_cast<float>(static_cast<int32_t>(length));
+  }
 };
 
 /// Turns the stored bounds of a segment, worked out at its reference length, into bounds at the average length of now.
@@ -66,8 +68,16 @@ class ListCursor {
     while (b < blocks_ && (b == block_ || last_row(b - 1) + 1 < end)) ++b;
     return b - block_;
   }
-  /// The bound of the current block.
-  [[nodiscard]] ImpactBound current_bound() const { return block_ < blocks_ ? bound(block_) : 0; }
+  /// The greatest score the row may have here, as far as that is known without decoding. Rows as for find().
+  double bound_of(Row row, const ImpactScale& scale) {
+    seek(row);
+    if (block_ >= blocks_ || (block_ > 0 && last_row(block_ - 1) >= row)) return 0;
+    if (bounded_ != block_) {
+      bounded_ = block_;
+      block_bound_ = scale(bound(block_)) * weight_;
+    }
+    return block_bound_;
+  }
   [[nodiscard]] float weight() const { return weight_; }
 
   /// Adds each row's score in [from, end) to sums[row - from]; returns which groups of 64 rows were touched.
@@ -119,6 +129,8 @@ class ListCursor {
   uint32_t block_ = 0;
   uint32_t rows_of_ = kNoBlock;  // the block whose rows are decoded
   uint32_t tfs_of_ = kNoBlock;
+  uint32_t bounded_ = kNoBlock;  // the block block_bound_ is of
+  double block_bound_ = 0;
   size_t count_ = 0;
   size_t at_ = 0;
   DecodedBlock decoded_;

@@ -82,7 +82,16 @@ void LiveSegment::append(const PreparedRows& rows) {
   for (size_t i = 0; i < rows.rows(); ++i) {
     const auto row = static_cast<uint32_t>(row_info_.size());
     append_sequence(rows.sequence_of(i), rows.lengths()[i]);
-    for (const PreparedRows::RowTerm& term : rows.terms_of(i)) add_posting(numbers_[term.term], row, term.tf);
+    const uint32_t length = rows.lengths()[i];
+    std::array<ImpactBound, 8> bounds;
+    for (uint32_t tf = 1; tf < bounds.size(); ++tf) {
+      bounds[tf] = impact_bound(Bm25::impact(tf, length, reference_length_));
+    }
+    for (const PreparedRows::RowTerm& term : rows.terms_of(i)) {
+      const ImpactBound bound =
+          term.tf < bounds.size() ? bounds[term.tf] : impact_bound(Bm25::impact(term.tf, length, reference_length_));
+      add_posting(numbers_[term.term], row, term.tf, bound);
+    }
   }
 }
 
@@ -130,8 +139,9 @@ void LiveSegment::append_sequence(std::span<const uint32_t> sequence, uint32_t l
   row_info_.push_back({start, static_cast<uint32_t>(bytes), length});
 }
 
-void LiveSegment::add_posting(uint32_t number, uint32_t row, uint32_t tf) {
+void LiveSegment::add_posting(uint32_t number, uint32_t row, uint32_t tf, ImpactBound bound) {
   TermInfo& info = term_info_[number];
+  info.tail_bound = std::max(info.tail_bound, bound);
   if (tf >= kManyTimes) {
     many_[uint64_t{number} << 16 | row] = tf;
     tf = kManyTimes;
@@ -145,7 +155,7 @@ void LiveSegment::add_posting(uint32_t number, uint32_t row, uint32_t tf) {
   if (std::has_single_bit(info.count)) grow_list(info);
   pool_[info.at + info.count] = word;
   ++info.count;
-  if (info.count % kListBlock == 0) seal_block(number, info);
+  if (info.count % kListBlock == 0) seal_block(info);
 }
 
 /// Moves a full list into an array of twice the size.
@@ -181,10 +191,10 @@ uint32_t LiveSegment::allocate(uint32_t capacity) {
   return static_cast<uint32_t>(pool_.extend(array_words(capacity)));
 }
 
-LiveSegment::List LiveSegment::list(uint32_t number) const {
-  const TermInfo& info = term_info_[number];
+LiveSegment::List LiveSegment::list_of(const TermInfo& info) const {
   List list;
   list.count = info.count;
+  list.tail_bound = info.tail_bound;
   if (info.count <= 1) {
     list.postings = &info.at;
     return list;
@@ -199,29 +209,24 @@ LiveSegment::List LiveSegment::list(uint32_t number) const {
 }
 
 /// Notes the last row and the bound of the block that became full.
-void LiveSegment::seal_block(uint32_t number, const TermInfo& info) {
-  const List all = list(number);
+void LiveSegment::seal_block(TermInfo& info) {
+  const List all = list_of(info);
   const size_t block = info.count / kListBlock - 1;
-  const uint32_t* const words = all.postings + block * kListBlock;
-  float best = 0;
-  for (size_t i = 0; i < kListBlock; ++i) {
-    const LocalPosting one = posting(number, words[i]);
-    best = std::max(best, Bm25::impact(one.tf, row_info_[one.row].length, reference_length_));
-  }
-  const_cast<uint32_t*>(all.last_rows)[block] = words[kListBlock - 1] >> 16;
-  const_cast<ImpactBound*>(all.bounds)[block] = impact_bound(best);
+  const_cast<uint32_t*>(all.last_rows)[block] = all.postings[info.count - 1] >> 16;
+  const_cast<ImpactBound*>(all.bounds)[block] = info.tail_bound;
+  info.tail_bound = 0;
 }
 
 void LiveSegment::count_row(Row row, bool up) {
   const std::span<const uint8_t> codes = sequence(row);
   VarintReader reader(codes);
-  const uint32_t turn = ++count_turns_;
   while (!reader.at_end()) {
     const uint32_t code = reader.next();
     if (code == 0) continue;
     TermInfo& info = term_info_[code - 1];
-    if (info.counted == turn) continue;
-    info.counted = turn;
+    if (info.counted == row && info.counted_down != up) continue;
+    info.counted = static_cast<uint16_t>(row);
+    info.counted_down = !up;
     info.live += up ? 1 : -1;
   }
 }

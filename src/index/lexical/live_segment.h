@@ -69,7 +69,8 @@ class LiveSegment {
   /// Makes the table of terms big enough. By the applier, without a lock; takes effect with the next append.
   void prepare_room(const PreparedRows& rows);
   void append(const PreparedRows& rows);
-  /// Adds 1 to, or takes it from, the live rows of each term of the row. Rows one after the other.
+  /// Adds 1 to, or takes it from, the live rows of each term of the row; up once, then perhaps down once. Rows one
+  /// after the other.
   void count_row(Row row, bool up);
 
   [[nodiscard]] uint32_t find(std::string_view term, uint32_t hash) const;
@@ -91,8 +92,9 @@ class LiveSegment {
     uint32_t count = 0;
     const uint32_t* last_rows = nullptr;
     const ImpactBound* bounds = nullptr;
+    ImpactBound tail_bound = 0;
   };
-  [[nodiscard]] List list(uint32_t number) const;
+  [[nodiscard]] List list(uint32_t number) const { return list_of(term_info_[number]); }
   [[nodiscard]] LocalPosting posting(uint32_t number, uint32_t word) const {
     const uint32_t tf = word & 0xFFFF;
     return {word >> 16, tf == kManyTimes ? many_.at(uint64_t{number} << 16 | word >> 16) : tf};
@@ -109,7 +111,9 @@ class LiveSegment {
     uint32_t count = 0;  ///< postings
     uint32_t at = 0;     ///< the posting itself, or where in the pool
     uint32_t live = 0;
-    uint32_t counted = 0;  ///< the turn of count_row that counted it last
+    uint16_t counted = 0;        ///< the row count_row came with last, and
+    bool counted_down = true;    ///< which way
+    ImpactBound tail_bound = 0;  ///< of the postings behind the last full block
   };
   struct TermBytes {
     uint32_t offset = 0;
@@ -126,9 +130,10 @@ class LiveSegment {
 
   uint32_t insert(std::string_view term, uint32_t hash);
   [[nodiscard]] std::vector<Slot> grown_table(size_t slots) const;
-  void add_posting(uint32_t number, uint32_t row, uint32_t tf);
+  void add_posting(uint32_t number, uint32_t row, uint32_t tf, ImpactBound bound);
   void grow_list(TermInfo& info);
-  void seal_block(uint32_t number, const TermInfo& info);
+  void seal_block(TermInfo& info);
+  [[nodiscard]] List list_of(const TermInfo& info) const;
   uint32_t allocate(uint32_t capacity);
   void append_sequence(std::span<const uint32_t> sequence, uint32_t length);
 
@@ -148,7 +153,6 @@ class LiveSegment {
   size_t long_bytes_ = 0;
   std::unordered_map<uint64_t, uint32_t> many_;
   std::vector<uint32_t> numbers_;  // scratch of append
-  uint32_t count_turns_ = 0;
 };
 
 }  // namespace tessera::index

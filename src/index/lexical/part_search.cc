@@ -6,10 +6,16 @@
 #include <cstring>
 #include <limits>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "index/varint.h"
 
 namespace tessera::index {
 namespace {
+
+constexpr double kRestShare = 0.5;
 
 /// The smallest score that may still reach `floor` with `rest` to come.
 float limit_of(float floor, double rest, double slack) {
@@ -17,6 +23,20 @@ float limit_of(float floor, double rest, double slack) {
   if (!(floor > 0)) return kSome;
   const double limit = (double{floor} - rest) / slack;
   return limit <= 0 ? kSome : std::max(kSome, std::nextafter(static_cast<float>(limit), 0.0F));
+}
+
+/// A bit for each of 64 sums that reach the limit.
+uint64_t at_least(const float* sums, float limit) {
+  uint64_t bits = 0;
+#if defined(__x86_64__)
+  const __m128 limits = _mm_set1_ps(limit);
+  for (size_t i = 0; i < 64; i += 4) {
+    bits |= static_cast<uint64_t>(_mm_movemask_ps(_mm_cmpge_ps(_mm_load_ps(sums + i), limits))) << i;
+  }
+#else
+  for (size_t i = 0; i < 64; ++i) bits |= uint64_t{sums[i] >= limit} << i;
+#endif
+  return bits;
 }
 
 }  // namespace
@@ -169,6 +189,9 @@ size_t PartSearch::bound_window(Row from, Row end) {
   }
   size_t essential = cursors_.size();
   while (essential > 0 && rest_[essential - 1] < best_.floor()) --essential;
+  if (essential == 0) return 0;
+  // Adding up a few terms more leaves far fewer rows to look the others up for.
+  while (essential < cursors_.size() && rest_[essential] > kRestShare * double{best_.floor()}) ++essential;
   return essential;
 }
 
@@ -217,13 +240,7 @@ void PartSearch::collect_scored(Row from, Row end, size_t essential) {
   for (; touched != 0; touched &= touched - 1) {
     const auto word = static_cast<size_t>(std::countr_zero(touched));
     float* const sums = sums_.data() + word * 64;
-    uint64_t reached = 0;
-    for (size_t part = 0; part < 64; part += 8) {
-      uint64_t bits = 0;
-      for (size_t i = 0; i < 8; ++i) bits |= uint64_t{sums[part + i] >= limit} << i;
-      reached |= bits << part;
-    }
-    for (reached &= selected_[word]; reached != 0; reached &= reached - 1) {
+    for (uint64_t reached = at_least(sums, limit) & selected_[word]; reached != 0; reached &= reached - 1) {
       const auto bit = static_cast<size_t>(std::countr_zero(reached));
       candidates_.push_back({from + static_cast<Row>(word * 64 + bit), sums[bit], 0});
     }
@@ -247,17 +264,15 @@ void PartSearch::add_terms(size_t first) {
                           average_length_);
   for (size_t i = first; i < cursors_.size() && !candidates_.empty(); ++i) {
     ListCursor& cursor = cursors_[i];
-    const float limit = limit_of(best_.floor(), rest_[i], slack_);
-    const bool prune = pruning_ == Pruning::on && best_.floor() > 0;
+    const double floor = best_.floor();
+    const bool prune = pruning_ == Pruning::on && floor > 0;
+    const bool filter = prune && rest_[i] < floor;
+    const float limit = filter ? limit_of(best_.floor(), rest_[i], slack_) : 0;
+    const double after = rest_[i + 1];
     size_t kept = 0;
     for (Candidate& candidate : candidates_) {
-      if (prune && rest_[i] < best_.floor() && candidate.sum < limit) continue;
-      if (prune) {
-        cursor.seek(candidate.row);
-        const ImpactBound bound = cursor.current_bound();
-        const double more = bound == 0 ? 0 : scale(bound) * cursor.weight() * slack_;
-        if (double{candidate.sum} * slack_ + more + rest_[i + 1] < best_.floor()) continue;
-      }
+      if (filter && candidate.sum < limit) continue;
+      if (prune && (double{candidate.sum} + cursor.bound_of(candidate.row, scale)) * slack_ + after < floor) continue;
       if (cursor.find(candidate.row)) {
         candidate.sum += cursor.score();
         candidate.groups |= groups_[i];

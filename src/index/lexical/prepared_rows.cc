@@ -15,7 +15,7 @@ namespace tessera::index {
 /// Numbers the terms of a slice by a small table of its own, which stays in the nearest caches.
 class RowPreparer {
  public:
-  explicit RowPreparer(size_t words) : slots_(std::bit_ceil(std::max<size_t>(256, words / 2))) {
+  explicit RowPreparer(size_t words) : slots_(std::bit_ceil(std::max<size_t>(256, words))) {
     out_.sequence_.reserve(words);
     out_.row_terms_.reserve(words);
   }

@@ -9,6 +9,8 @@
 namespace tessera::index {
 namespace {
 
+constexpr size_t kStrideMost = 16384;  // kDimensionsMax
+
 [[gnu::always_inline]] inline float exact_lanes(const uint8_t* codes, const int8_t* low, const float* query,
                                                 size_t stride) {
   constexpr size_t kLanes = 32;  // the compiler makes vectors of these
@@ -37,16 +39,58 @@ void scan_portable(const uint8_t* codes, size_t rows, const QueryCodes& query, i
   for (size_t row = 0; row < rows; ++row) out[row] = wide_portable(codes + row * query.stride, query);
 }
 
-void gather_portable(const uint8_t* const* rows, size_t count, const QueryCodes& query, int32_t* out) {
-  for (size_t i = 0; i < count; ++i) out[i] = wide_portable(rows[i], query);
+[[gnu::always_inline]] inline void join_lanes(const SplitCodes& row, size_t stride, uint8_t* codes) {
+  for (size_t i = 0; i < stride; i += 128, codes += 128) {
+    for (size_t j = 0; j < 64; ++j) {
+      const uint8_t upper = row.upper[i / 2 + j];
+      const uint8_t lower = row.lower[i / 2 + j];
+      codes[j] = static_cast<uint8_t>((upper << 4) | (lower & 0x0F));
+      codes[64 + j] = static_cast<uint8_t>((upper & 0xF0) | (lower >> 4));
+    }
+  }
 }
 
-void dots_portable(const uint8_t* const* rows, size_t count, const ByteQuery& query, int32_t* out) {
+void join_portable(const SplitCodes& row, size_t stride, uint8_t* codes) {
+  join_lanes(row, stride, codes);
+}
+
+void gather_portable(const SplitCodes* rows, size_t count, const QueryCodes& query, int32_t* out) {
+  std::array<uint8_t, kStrideMost> codes;
   for (size_t i = 0; i < count; ++i) {
-    const uint8_t* row = rows[i];
+    join_lanes(rows[i], query.stride, codes.data());
+    out[i] = wide_portable(codes.data(), query);
+  }
+}
+
+int32_t dot_portable(const uint8_t* codes, const ByteQuery& query) {
+  int32_t sum = 0;
+  for (size_t j = 0; j < query.stride; ++j) sum += (static_cast<int32_t>(codes[j]) - kCodeOffset) * query.values[j];
+  return sum;
+}
+
+void dots_portable(const SplitCodes* rows, size_t count, const ByteQuery& query, int32_t* out) {
+  std::array<uint8_t, kStrideMost> codes;
+  for (size_t i = 0; i < count; ++i) {
+    join_lanes(rows[i], query.stride, codes.data());
+    out[i] = dot_portable(codes.data(), query);
+  }
+}
+
+/// From the sum of the products of the upper four bits.
+int32_t coarse_dot(int32_t sum, const ByteQuery& query) {
+  return sum * 16 + query.sum * (kCoarseMiddle - kCodeOffset);
+}
+
+void coarse_portable(const SplitCodes* rows, size_t count, const ByteQuery& query, int32_t* out) {
+  for (size_t i = 0; i < count; ++i) {
     int32_t sum = 0;
-    for (size_t j = 0; j < query.stride; ++j) sum += (static_cast<int32_t>(row[j]) - kCodeOffset) * query.values[j];
-    out[i] = sum;
+    for (size_t j = 0; j < query.stride; j += 128) {
+      for (size_t l = 0; l < 64; ++l) {
+        const int byte = rows[i].upper[j / 2 + l];
+        sum += (byte & 0x0F) * query.values[j + l] + (byte >> 4) * query.values[j + 64 + l];
+      }
+    }
+    out[i] = coarse_dot(sum, query);
   }
 }
 
@@ -90,26 +134,57 @@ float exact_portable(const uint8_t* codes, const int8_t* low, const float* query
   for (size_t row = 0; row < rows; ++row) out[row] = wide_avx2(codes + row * query.stride, query);
 }
 
-[[gnu::target("avx2,fma")]] void gather_avx2(const uint8_t* const* rows, size_t count, const QueryCodes& query,
+[[gnu::target("avx2,fma")]] void join_avx2(const SplitCodes& row, size_t stride, uint8_t* codes) {
+  join_lanes(row, stride, codes);
+}
+
+[[gnu::target("avx2,fma")]] void gather_avx2(const SplitCodes* rows, size_t count, const QueryCodes& query,
                                              int32_t* out) {
-  for (size_t i = 0; i < count; ++i) out[i] = wide_avx2(rows[i], query);
+  alignas(64) std::array<uint8_t, kStrideMost> codes;
+  for (size_t i = 0; i < count; ++i) {
+    join_lanes(rows[i], query.stride, codes.data());
+    out[i] = wide_avx2(codes.data(), query);
+  }
 }
 
 // Products of two bytes are added in pairs of 16 bits: at most 2 x 127 x 127, which fits.
-[[gnu::target("avx2,fma")]] void dots_avx2(const uint8_t* const* rows, size_t count, const ByteQuery& query,
-                                           int32_t* out) {
+[[gnu::target("avx2,fma")]] void dots_avx2(const SplitCodes* rows, size_t count, const ByteQuery& query, int32_t* out) {
+  alignas(64) std::array<uint8_t, kStrideMost> codes;
   const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
   const __m256i ones = _mm256_set1_epi16(1);
   for (size_t i = 0; i < count; ++i) {
-    const uint8_t* row = rows[i];
+    join_lanes(rows[i], query.stride, codes.data());
     __m256i sum = _mm256_setzero_si256();
     for (size_t j = 0; j < query.stride; j += 32) {
-      const __m256i a = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + j)), flip);
+      const auto* from = reinterpret_cast<const __m256i*>(codes.data() + j);
+      const __m256i a = _mm256_xor_si256(_mm256_loadu_si256(from), flip);
       const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query.values + j));
       const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a));
       sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
     }
     out[i] = sum_lanes(sum);
+  }
+}
+
+// Pairs are at most 2 x 15 x 127, so that two of them fit 16 bits together.
+[[gnu::target("avx2,fma")]] void coarse_avx2(const SplitCodes* rows, size_t count, const ByteQuery& query,
+                                             int32_t* out) {
+  const __m256i mask = _mm256_set1_epi8(0x0F);
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (size_t i = 0; i < count; ++i) {
+    __m256i sum = _mm256_setzero_si256();
+    for (size_t j = 0; j < query.stride; j += 128) {
+      for (size_t half = 0; half < 64; half += 32) {
+        const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows[i].upper + j / 2 + half));
+        const auto* with = reinterpret_cast<const __m256i*>(query.values + j + half);
+        const __m256i first = _mm256_and_si256(bytes, mask);
+        const __m256i second = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask);
+        const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(first, _mm256_loadu_si256(with)),
+                                               _mm256_maddubs_epi16(second, _mm256_loadu_si256(with + 2)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
+      }
+    }
+    out[i] = coarse_dot(sum_lanes(sum), query);
   }
 }
 
@@ -133,95 +208,141 @@ float exact_portable(const uint8_t* codes, const int8_t* low, const float* query
   return static_cast<__mmask8>(count >= 4 ? 0xF : (1U << count) - 1);
 }
 
-struct FourRows {
-  const uint8_t* a;
-  const uint8_t* b;
-  const uint8_t* c;
-  const uint8_t* d;
+// The processor multiplies unsigned by signed bytes: unsigned codes by each half of the query.
+struct WideSums {
+  __m512i high[4];
+  __m512i low[4];
 };
 
-// The processor multiplies unsigned by signed bytes: unsigned codes by each half of the query.
-[[gnu::target(TESSERA_VNNI), gnu::always_inline]] inline __m128i wide_vnni(const FourRows& rows,
-                                                                           const QueryCodes& query) {
-  __m512i high[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-  __m512i low[4] = {high[0], high[0], high[0], high[0]};
-  for (size_t i = 0; i < query.stride; i += 64) {
-    const __m512i h = _mm512_loadu_si512(query.high + i);
-    const __m512i l = _mm512_loadu_si512(query.low + i);
-    const __m512i a = _mm512_loadu_si512(rows.a + i);
-    const __m512i b = _mm512_loadu_si512(rows.b + i);
-    const __m512i c = _mm512_loadu_si512(rows.c + i);
-    const __m512i d = _mm512_loadu_si512(rows.d + i);
-    high[0] = _mm512_dpbusd_epi32(high[0], a, h);
-    high[1] = _mm512_dpbusd_epi32(high[1], b, h);
-    high[2] = _mm512_dpbusd_epi32(high[2], c, h);
-    high[3] = _mm512_dpbusd_epi32(high[3], d, h);
-    low[0] = _mm512_dpbusd_epi32(low[0], a, l);
-    low[1] = _mm512_dpbusd_epi32(low[1], b, l);
-    low[2] = _mm512_dpbusd_epi32(low[2], c, l);
-    low[3] = _mm512_dpbusd_epi32(low[3], d, l);
-  }
-  for (size_t i = 0; i < 4; ++i) low[i] = _mm512_add_epi32(_mm512_slli_epi32(high[i], 7), low[i]);
+[[gnu::target(TESSERA_VNNI), gnu::always_inline]] inline void add_wide(WideSums& sums, size_t row, __m512i codes,
+                                                                       const QueryCodes& query, size_t at) {
+  sums.high[row] = _mm512_dpbusd_epi32(sums.high[row], codes, _mm512_loadu_si512(query.high + at));
+  sums.low[row] = _mm512_dpbusd_epi32(sums.low[row], codes, _mm512_loadu_si512(query.low + at));
+}
+
+[[gnu::target(TESSERA_VNNI), gnu::always_inline]] inline WideSums no_sums() {
+  WideSums sums;
+  for (size_t i = 0; i < 4; ++i) sums.high[i] = sums.low[i] = _mm512_setzero_si512();
+  return sums;
+}
+
+[[gnu::target(TESSERA_VNNI), gnu::always_inline]] inline __m128i finish(WideSums& sums, const QueryCodes& query) {
+  for (size_t i = 0; i < 4; ++i) sums.low[i] = _mm512_add_epi32(_mm512_slli_epi32(sums.high[i], 7), sums.low[i]);
   const auto offset = static_cast<int32_t>(static_cast<uint32_t>(query.sum) * kCodeOffset);
-  return _mm_sub_epi32(sum_four(low[0], low[1], low[2], low[3]), _mm_set1_epi32(offset));
+  return _mm_sub_epi32(sum_four(sums.low[0], sums.low[1], sums.low[2], sums.low[3]), _mm_set1_epi32(offset));
 }
 
 [[gnu::target(TESSERA_VNNI)]] void scan_vnni(const uint8_t* codes, size_t rows, const QueryCodes& query, int32_t* out) {
   for (size_t i = 0; i < rows; i += 4) {
     const size_t left = rows - i;
-    const uint8_t* at = codes + i * query.stride;
-    const FourRows four{at, left > 1 ? at + query.stride : at, left > 2 ? at + 2 * query.stride : at,
-                        left > 3 ? at + 3 * query.stride : at};
-    _mm_mask_storeu_epi32(out + i, first_lanes(left), wide_vnni(four, query));
+    WideSums sums = no_sums();
+    for (size_t j = 0; j < query.stride; j += 64) {
+      for (size_t row = 0; row < 4; ++row) {
+        add_wide(sums, row, _mm512_loadu_si512(codes + (i + (row < left ? row : 0)) * query.stride + j), query, j);
+      }
+    }
+    _mm_mask_storeu_epi32(out + i, first_lanes(left), finish(sums, query));
   }
 }
 
-[[gnu::target(TESSERA_VNNI)]] void gather_vnni(const uint8_t* const* rows, size_t count, const QueryCodes& query,
+struct Joined {
+  __m512i first;
+  __m512i second;
+};
+
+[[gnu::target(TESSERA_VNNI), gnu::always_inline]] inline Joined join_line(const SplitCodes& row, size_t line) {
+  const __m512i mask = _mm512_set1_epi8(0x0F);
+  const __m512i upper = _mm512_loadu_si512(row.upper + line * 64);
+  const __m512i lower = _mm512_loadu_si512(row.lower + line * 64);
+  // Bit by bit: the mask's bits of one, the others of the other.
+  return {_mm512_ternarylogic_epi64(mask, lower, _mm512_slli_epi16(upper, 4), 0xCA),
+          _mm512_ternarylogic_epi64(mask, _mm512_srli_epi16(lower, 4), upper, 0xCA)};
+}
+
+[[gnu::target(TESSERA_VNNI)]] void gather_vnni(const SplitCodes* rows, size_t count, const QueryCodes& query,
                                                int32_t* out) {
   for (size_t i = 0; i < count; i += 4) {
     const size_t left = count - i;
-    const FourRows four{rows[i], rows[left > 1 ? i + 1 : i], rows[left > 2 ? i + 2 : i], rows[left > 3 ? i + 3 : i]};
-    _mm_mask_storeu_epi32(out + i, first_lanes(left), wide_vnni(four, query));
+    WideSums sums = no_sums();
+    for (size_t line = 0; line < query.stride / 128; ++line) {
+      for (size_t row = 0; row < 4; ++row) {
+        const Joined codes = join_line(rows[row < left ? i + row : i], line);
+        add_wide(sums, row, codes.first, query, line * 128);
+        add_wide(sums, row, codes.second, query, line * 128 + 64);
+      }
+    }
+    _mm_mask_storeu_epi32(out + i, first_lanes(left), finish(sums, query));
   }
 }
 
-// kLines > 0 is the stride in cache lines known beforehand, so that the query stays in registers.
-template <size_t kLines>
-[[gnu::target(TESSERA_VNNI)]] void dots_vnni_lines(const uint8_t* const* rows, size_t count, const ByteQuery& query,
-                                                   int32_t* out) {
-  const size_t lines = kLines > 0 ? kLines : query.stride / 64;
+[[gnu::target(TESSERA_VNNI)]] void dots_vnni(const SplitCodes* rows, size_t count, const ByteQuery& query,
+                                             int32_t* out) {
   const __m128i offset = _mm_set1_epi32(query.sum * kCodeOffset);
   for (size_t i = 0; i < count; i += 4) {
     const size_t left = count - i;
-    const FourRows four{rows[i], rows[left > 1 ? i + 1 : i], rows[left > 2 ? i + 2 : i], rows[left > 3 ? i + 3 : i]};
-    __m512i a = _mm512_setzero_si512();
-    __m512i b = a;
-    __m512i c = a;
-    __m512i d = a;
-    for (size_t j = 0; j < lines; ++j) {
-      const __m512i q = _mm512_loadu_si512(query.values + j * 64);
-      a = _mm512_dpbusd_epi32(a, _mm512_loadu_si512(four.a + j * 64), q);
-      b = _mm512_dpbusd_epi32(b, _mm512_loadu_si512(four.b + j * 64), q);
-      c = _mm512_dpbusd_epi32(c, _mm512_loadu_si512(four.c + j * 64), q);
-      d = _mm512_dpbusd_epi32(d, _mm512_loadu_si512(four.d + j * 64), q);
+    __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (size_t line = 0; line < query.stride / 128; ++line) {
+      const __m512i first = _mm512_loadu_si512(query.values + line * 128);
+      const __m512i second = _mm512_loadu_si512(query.values + line * 128 + 64);
+      for (size_t row = 0; row < 4; ++row) {
+        const Joined codes = join_line(rows[row < left ? i + row : i], line);
+        sums[row] = _mm512_dpbusd_epi32(sums[row], codes.first, first);
+        sums[row] = _mm512_dpbusd_epi32(sums[row], codes.second, second);
+      }
     }
-    _mm_mask_storeu_epi32(out + i, first_lanes(left), _mm_sub_epi32(sum_four(a, b, c, d), offset));
+    const __m128i four = sum_four(sums[0], sums[1], sums[2], sums[3]);
+    _mm_mask_storeu_epi32(out + i, first_lanes(left), _mm_sub_epi32(four, offset));
   }
 }
 
-[[gnu::target(TESSERA_VNNI)]] void dots_vnni(const uint8_t* const* rows, size_t count, const ByteQuery& query,
-                                             int32_t* out) {
-  switch (query.stride / 64) {
+// kLines > 0 is the stride in lines of 128 known beforehand, so that the query stays in registers.
+template <size_t kLines>
+[[gnu::target(TESSERA_VNNI)]] void coarse_vnni_lines(const SplitCodes* rows, size_t count, const ByteQuery& query,
+                                                     int32_t* out) {
+  const size_t lines = kLines > 0 ? kLines : query.stride / 128;
+  const __m512i mask = _mm512_set1_epi8(0x0F);
+  const __m128i offset = _mm_set1_epi32(query.sum * (kCoarseMiddle - kCodeOffset));
+  for (size_t i = 0; i < count; i += 4) {
+    const size_t left = count - i;
+    const uint8_t* from[4] = {rows[i].upper, rows[left > 1 ? i + 1 : i].upper, rows[left > 2 ? i + 2 : i].upper,
+                              rows[left > 3 ? i + 3 : i].upper};
+    __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (size_t line = 0; line < lines; ++line) {
+      const __m512i first = _mm512_loadu_si512(query.values + line * 128);
+      const __m512i second = _mm512_loadu_si512(query.values + line * 128 + 64);
+      for (size_t row = 0; row < 4; ++row) {
+        const __m512i bytes = _mm512_loadu_si512(from[row] + line * 64);
+        sums[row] = _mm512_dpbusd_epi32(sums[row], _mm512_and_si512(bytes, mask), first);
+        const __m512i upper = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+        sums[row] = _mm512_dpbusd_epi32(sums[row], upper, second);
+      }
+    }
+    const __m128i four = _mm_slli_epi32(sum_four(sums[0], sums[1], sums[2], sums[3]), 4);
+    _mm_mask_storeu_epi32(out + i, first_lanes(left), _mm_add_epi32(four, offset));
+  }
+}
+
+[[gnu::target(TESSERA_VNNI)]] void coarse_vnni(const SplitCodes* rows, size_t count, const ByteQuery& query,
+                                               int32_t* out) {
+  switch (query.stride / 128) {
+    case 1:
+      return coarse_vnni_lines<1>(rows, count, query, out);
     case 2:
-      return dots_vnni_lines<2>(rows, count, query, out);
-    case 4:
-      return dots_vnni_lines<4>(rows, count, query, out);
+      return coarse_vnni_lines<2>(rows, count, query, out);
+    case 3:
+      return coarse_vnni_lines<3>(rows, count, query, out);
     case 6:
-      return dots_vnni_lines<6>(rows, count, query, out);
-    case 12:
-      return dots_vnni_lines<12>(rows, count, query, out);
+      return coarse_vnni_lines<6>(rows, count, query, out);
     default:
-      return dots_vnni_lines<0>(rows, count, query, out);
+      return coarse_vnni_lines<0>(rows, count, query, out);
+  }
+}
+
+[[gnu::target(TESSERA_VNNI)]] void join_vnni(const SplitCodes& row, size_t stride, uint8_t* codes) {
+  for (size_t line = 0; line < stride / 128; ++line) {
+    const Joined joined = join_line(row, line);
+    _mm512_storeu_si512(codes + line * 128, joined.first);
+    _mm512_storeu_si512(codes + line * 128 + 64, joined.second);
   }
 }
 
@@ -244,11 +365,13 @@ template <size_t kLines>
 
 #endif
 
-constexpr DotKernels kPortable{"portable",    scan_portable, gather_portable,
-                               dots_portable, flip_portable, exact_portable};
+constexpr DotKernels kPortable{"portable",      scan_portable, gather_portable, dots_portable,
+                               coarse_portable, join_portable, flip_portable,   exact_portable};
 #if defined(__x86_64__)
-constexpr DotKernels kAvx2{"avx2", scan_avx2, gather_avx2, dots_avx2, flip_portable, exact_avx2};
-constexpr DotKernels kVnni{"avx512-vnni", scan_vnni, gather_vnni, dots_vnni, flip_vnni, exact_vnni};
+constexpr DotKernels kAvx2{"avx2",      scan_avx2, gather_avx2,   dots_avx2,
+                           coarse_avx2, join_avx2, flip_portable, exact_avx2};
+constexpr DotKernels kVnni{"avx512-vnni", scan_vnni, gather_vnni, dots_vnni,
+                           coarse_vnni,   join_vnni, flip_vnni,   exact_vnni};
 #endif
 
 }  // namespace

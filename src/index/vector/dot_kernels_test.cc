@@ -5,12 +5,14 @@
 #include <random>
 #include <vector>
 
+#include "index/vector/vector_planes.h"
+
 namespace tessera::index {
 namespace {
 
 TEST(DotKernels, AllKindsScanToTheSameIntegers) {
   std::mt19937_64 random(3);
-  for (const size_t stride : {64, 256, 384, 1536, 16384}) {
+  for (const size_t stride : {128, 256, 384, 640, 1536, 16384}) {
     const size_t rows = 5;
     std::vector<uint8_t> codes(rows * stride);
     std::vector<int16_t> values(stride);
@@ -32,8 +34,16 @@ TEST(DotKernels, AllKindsScanToTheSameIntegers) {
     for (size_t kind = 0; kind < dot_kernel_count(); ++kind) {
       std::vector<int32_t> out(rows);
       dot_kernels(kind).scan(codes.data(), rows, query, out.data());
-      std::vector<const uint8_t*> pointers;
-      for (size_t row = 0; row < rows; ++row) pointers.push_back(codes.data() + row * stride);
+      VectorPlanes planes(stride);
+      planes.grow(rows);
+      std::vector<SplitCodes> pointers;
+      for (Row row = 0; row < rows; ++row) {
+        planes.split(row, codes.data() + row * stride);
+        pointers.push_back(planes.codes(row));
+        std::vector<uint8_t> joined(stride);
+        dot_kernels(kind).join(pointers.back(), stride, joined.data());
+        EXPECT_TRUE(std::equal(joined.begin(), joined.end(), codes.data() + row * stride));
+      }
       std::vector<int32_t> gathered(rows + 1, 77);
       dot_kernels(kind).gather(pointers.data(), rows, query, gathered.data());
       EXPECT_EQ(gathered[rows], 77);
@@ -51,24 +61,37 @@ TEST(DotKernels, AllKindsScanToTheSameIntegers) {
 
 TEST(DotKernels, AllKindsGiveAWalkTheSameIntegers) {
   std::mt19937 random(3);
-  for (const size_t stride : {64U, 128U, 256U, 320U, 384U, 768U}) {
+  for (const size_t stride : {128U, 256U, 384U, 640U, 768U}) {
     std::vector<uint8_t> codes(40 * stride);
     for (auto& code : codes) code = static_cast<uint8_t>(1 + random() % 255);
+    VectorPlanes planes(stride);
+    planes.grow(40);
+    for (Row row = 0; row < 40; ++row) planes.split(row, codes.data() + row * stride);
     std::vector<int8_t> values(stride);
     for (size_t count = 1; count < 12; ++count) {
-      std::vector<const uint8_t*> rows(count);
-      for (const uint8_t*& row : rows) row = codes.data() + random() % 40 * stride;
+      std::vector<Row> rows(count);
+      std::vector<SplitCodes> pointers;
+      for (Row& row : rows) pointers.push_back(planes.codes(row = static_cast<Row>(random() % 40)));
       const uint8_t* asked = codes.data() + random() % 40 * stride;
       for (size_t kind = 0; kind < dot_kernel_count(); ++kind) {
         const DotKernels& kernels = dot_kernels(kind);
         const int32_t sum = kernels.flip(asked, stride, values.data());
         std::vector<int32_t> out(count + 1, 77);
-        kernels.dots(rows.data(), count, {values.data(), sum, stride}, out.data());
+        std::vector<int32_t> coarse(count + 1, 77);
+        kernels.dots(pointers.data(), count, {values.data(), sum, stride}, out.data());
+        kernels.coarse(pointers.data(), count, {values.data(), sum, stride}, coarse.data());
         EXPECT_EQ(out[count], 77);
+        EXPECT_EQ(coarse[count], 77);
         for (size_t i = 0; i < count; ++i) {
           int32_t dot = 0;
-          for (size_t j = 0; j < stride; ++j) dot += (int{rows[i][j]} - 128) * (int{asked[j]} - 128);
+          int32_t about = 0;
+          for (size_t j = 0; j < stride; ++j) {
+            const int code = codes[rows[i] * stride + j];
+            dot += (code - 128) * (int{asked[j]} - 128);
+            about += ((code & 0xF0) + kCoarseMiddle - 128) * (int{asked[j]} - 128);
+          }
           EXPECT_EQ(out[i], dot) << kernels.name << " stride " << stride;
+          EXPECT_EQ(coarse[i], about) << kernels.name << " stride " << stride;
         }
       }
     }

@@ -1,6 +1,7 @@
 #include "index/vector/exact_search.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -8,9 +9,10 @@
 namespace tessera::index {
 namespace {
 
-constexpr size_t kWindow = 256;      // rows scanned at a time
-constexpr size_t kWindowDense = 96;  // of which so many are selected; below, gathering them is cheaper
 constexpr size_t kBatch = 64;
+// The upper four bits leave out what is spread evenly over 16 steps: of standard deviation 16 / sqrt(12) a component,
+// and as much for a whole row's product with a query of length 1.
+constexpr float kCoarseError = 5 * 16 / 3.4641F;
 constexpr float kRounding = 2e-5F;  // of the float arithmetic in bounds and in the exact product
 
 bool ranks_above(const RowHit& a, const RowHit& b) {
@@ -50,13 +52,16 @@ std::vector<float> unit_query(std::span<const float> vector, size_t stride) {
 float exact_score(const VectorPlanes& planes, Row row, const float* unit, const DotKernels& kernels) {
   const VectorHead head = *planes.heads.at(row);
   if (!sound(head)) return 0;
-  const float dot = kernels.exact(planes.codes.at(row), planes.low.at(row), unit, planes.stride);
+  alignas(64) std::array<uint8_t, kDimensionsMax> codes;
+  kernels.join(planes.codes(row), planes.stride, codes.data());
+  const float dot = kernels.exact(codes.data(), planes.low.at(row), unit, planes.stride);
   return std::clamp(dot * head.scale / 256, -1.0F, 1.0F);
 }
 
 /// The query as integers of up to 14 bits, fewer for very many dimensions so that no sum overflows 32 bits.
-ExactSearch::ExactSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit, size_t k)
-    : planes_(planes), kernels_(kernels), unit_(unit), k_(k), dots_(kWindow) {
+ExactSearch::ExactSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit, size_t k,
+                         bool coarse)
+    : planes_(planes), kernels_(kernels), unit_(unit), k_(k), dots_(kBatch), coarse_(coarse) {
   const size_t stride = unit.size();
   values_.assign(stride, 0);
   high_.assign(stride, 0);
@@ -79,13 +84,24 @@ ExactSearch::ExactSearch(const VectorPlanes& planes, const DotKernels& kernels, 
   }
   error_ = static_cast<float>(std::sqrt(left_out));
   codes_ = {values_.data(), high_.data(), low_.data(), sum, stride};
+  if (!coarse) return;
+  bytes_.assign(stride, 0);
+  byte_scale_ = largest / 127;
+  sum = 0;
+  left_out = 0;
+  for (size_t i = 0; i < stride; ++i) {
+    const auto value = static_cast<int>(std::lround(unit[i] / byte_scale_));
+    bytes_[i] = static_cast<int8_t>(std::clamp(value, -127, 127));
+    const double rest = double{unit[i]} - double{byte_scale_} * bytes_[i];
+    left_out += rest * rest;
+    sum += bytes_[i];
+  }
+  byte_error_ = static_cast<float>(std::sqrt(left_out));
+  byte_query_ = {bytes_.data(), sum, stride};
 }
 
-[[gnu::always_inline]] inline void ExactSearch::judge(Row row, int32_t dot) {
-  const VectorHead head = *planes_.heads.at(row);
-  const float about = static_cast<float>(dot) * head.scale * scale_;
-  const float error = error_ + head.error + kRounding;
-  if (about + error < floor_ || !sound(head)) return;
+[[gnu::always_inline]] inline void ExactSearch::judge(Row row, float about, float error) {
+  if (about + error < floor_) return;
   candidates_.push_back({row, about + error});
   const float least = about - error;
   if (least_.size() < k_) {
@@ -103,58 +119,69 @@ ExactSearch::ExactSearch(const VectorPlanes& planes, const DotKernels& kernels, 
   }
 }
 
+[[gnu::always_inline]] inline void ExactSearch::judge(Row row, int32_t dot) {
+  const VectorHead head = *planes_.heads.at(row);
+  if (!sound(head)) return;
+  judge(row, static_cast<float>(dot) * head.scale * scale_, error_ + head.error + kRounding);
+}
+
+[[gnu::always_inline]] inline void ExactSearch::judge_coarsely(Row row, int32_t dot) {
+  const VectorHead head = *planes_.heads.at(row);
+  if (!sound(head)) return;
+  judge(row, static_cast<float>(dot) * head.scale * byte_scale_, byte_error_ + kCoarseError * head.scale);
+}
+
 void ExactSearch::flush() {
-  kernels_.gather(pointers_.data(), pointers_.size(), codes_, dots_.data());
-  for (size_t i = 0; i < batch_.size(); ++i) judge(batch_[i], dots_[i]);
+  if (coarse_) {
+    kernels_.coarse(pointers_.data(), pointers_.size(), byte_query_, dots_.data());
+    for (size_t i = 0; i < batch_.size(); ++i) judge_coarsely(batch_[i], dots_[i]);
+  } else {
+    kernels_.gather(pointers_.data(), pointers_.size(), codes_, dots_.data());
+    for (size_t i = 0; i < batch_.size(); ++i) judge(batch_[i], dots_[i]);
+  }
   distances_ += batch_.size();
   batch_.clear();
   pointers_.clear();
 }
 
-void ExactSearch::look_at_all(Row first, size_t count, const uint64_t* bits) {
-  kernels_.scan(planes_.codes.at(first), count, codes_, dots_.data());
-  distances_ += count;
-  for (size_t i = 0; i < count; ++i) {
-    const auto row = static_cast<Row>(first + i);
-    if (((bits[row / 64] >> (row % 64)) & 1) != 0) judge(row, dots_[i]);
+[[gnu::always_inline]] inline void ExactSearch::batch(Row row) {
+  const SplitCodes codes = planes_.codes(row);
+  const size_t bytes = std::min<size_t>(planes_.stride / 2, 256);
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(codes.upper + i);
+  if (!coarse_) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(codes.lower + i);
   }
+  __builtin_prefetch(planes_.heads.at(row));
+  batch_.push_back(row);
+  pointers_.push_back(codes);
+  if (batch_.size() == kBatch) flush();
 }
 
 void ExactSearch::look_at(Row first, Row end, const uint64_t* bits) {
-  if (k_ == 0) return;
-  while (first < end) {
-    const Row next = std::min<Row>(end, (first / kWindow + 1) * kWindow);
-    uint64_t words[kWindow / 64] = {};
-    size_t selected = 0;
-    for (Row word = first / 64; word < (next + 63) / 64; ++word) {
-      uint64_t set = bits[word];
-      if (word == first / 64) set &= ~uint64_t{0} << (first % 64);
-      if (word == next / 64) set &= (uint64_t{1} << (next % 64)) - 1;
-      words[word % (kWindow / 64)] = set;
-      selected += static_cast<size_t>(std::popcount(set));
-    }
-    if (selected >= kWindowDense) {
-      look_at_all(first, next - first, bits);
-    } else if (selected > 0) {
-      for (size_t word = 0; word < kWindow / 64; ++word) {
-        for (uint64_t set = words[word]; set != 0; set &= set - 1) {
-          const auto row =
-              static_cast<Row>(first / kWindow * kWindow + word * 64 + static_cast<size_t>(std::countr_zero(set)));
-          const uint8_t* codes = planes_.codes.at(row);
-          for (size_t i = 0; i < std::min<size_t>(planes_.stride, 512); i += 64) __builtin_prefetch(codes + i);
-          __builtin_prefetch(planes_.heads.at(row));
-          batch_.push_back(row);
-          pointers_.push_back(codes);
-          if (batch_.size() == kBatch) flush();
-        }
-      }
-    }
-    first = next;
+  if (k_ == 0 || first >= end) return;
+  for (Row word = first / 64; word < (size_t{end} + 63) / 64; ++word) {
+    uint64_t set = bits[word];
+    if (word == first / 64) set &= ~uint64_t{0} << (first % 64);
+    if (word == end / 64) set &= (uint64_t{1} << (end % 64)) - 1;
+    for (; set != 0; set &= set - 1) batch(static_cast<Row>(word * 64 + static_cast<Row>(std::countr_zero(set))));
   }
   flush();
 }
 
+/// Judges what a coarse search left by one byte a component.
+void ExactSearch::look_closer() {
+  coarse_ = false;
+  std::erase_if(candidates_, [this](const Candidate& c) { return c.most < floor_; });
+  const std::vector<Candidate> left = std::move(candidates_);
+  candidates_.clear();
+  least_.clear();
+  floor_ = -std::numeric_limits<float>::infinity();
+  for (const Candidate& candidate : left) batch(candidate.row);
+  flush();
+}
+
 std::vector<RowHit> ExactSearch::take() {
+  if (coarse_) look_closer();
   std::erase_if(candidates_, [this](const Candidate& c) { return c.most < floor_; });
   std::ranges::sort(candidates_, std::greater<>(), &Candidate::most);
   BestRows best(k_);

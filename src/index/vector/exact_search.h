@@ -35,12 +35,14 @@ std::vector<float> unit_query(std::span<const float> vector, size_t stride);
 float exact_score(const VectorPlanes& planes, Row row, const float* unit, const DotKernels& kernels);
 
 /// The k selected rows with the highest cosine, exact for the stored 16-bit vectors: a scan of one byte a component
-/// knows how far off each row can be, and only rows that may be among the best are looked at in full. Use once, under
-/// the read lock.
+/// knows how far off each row can be, and only rows that may be among the best are looked at in full. A coarse one
+/// looks at four bits a component before, and takes it that these are off by no more than five standard deviations of
+/// their rounding: half the bytes, and exact but for vectors made to deceive it. Use once, under the read lock.
 class ExactSearch {
  public:
   /// `unit` (of unit_query, not empty) must outlive it.
-  ExactSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit, size_t k);
+  ExactSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit, size_t k,
+              bool coarse = false);
   /// Looks at the rows in [first, end) whose bit is set: those that lie densely one after the other, the others
   /// gathered.
   void look_at(Row first, Row end, const uint64_t* bits);
@@ -52,9 +54,12 @@ class ExactSearch {
     Row row = 0;
     float most = 0;  // no more than this can its cosine be
   };
+  void judge(Row row, float about, float error);
   void judge(Row row, int32_t dot);
+  void judge_coarsely(Row row, int32_t dot);
+  void look_closer();
   void flush();
-  void look_at_all(Row first, size_t count, const uint64_t* bits);
+  void batch(Row row);
 
   const VectorPlanes& planes_;
   const DotKernels& kernels_;
@@ -71,9 +76,14 @@ class ExactSearch {
   std::vector<Candidate> candidates_;
   size_t prune_at_ = 4096;
   std::vector<Row> batch_;
-  std::vector<const uint8_t*> pointers_;
+  std::vector<SplitCodes> pointers_;
   std::vector<int32_t> dots_;
   size_t distances_ = 0;
+  bool coarse_ = false;  // now
+  std::vector<int8_t> bytes_;
+  ByteQuery byte_query_;
+  float byte_scale_ = 0;
+  float byte_error_ = 0;
 };
 
 }  // namespace tessera::index

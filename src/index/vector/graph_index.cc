@@ -127,10 +127,14 @@ void GraphIndex::insert_next(const Bits& removed) {
   rows_.store(row + 1, std::memory_order_release);
 }
 
-void GraphIndex::score_for(Row owner, std::vector<Scored>& candidates, Scratch& scratch) const {
-  row_query(owner, scratch);
+/// By whole codes, and sorted.
+void GraphIndex::score_fully(std::vector<Scored>& candidates, Scratch& scratch) const {
   scratch.make_room(candidates.size());
-  for (size_t i = 0; i < candidates.size(); ++i) scratch.pointers[i] = planes_->codes.at(candidates[i].row);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const SplitCodes codes = planes_->codes(candidates[i].row);
+    scratch.pointers[i] = codes;
+    for (size_t at = 0; at < planes_->stride / 2; at += 64) __builtin_prefetch(codes.lower + at);
+  }
   kernels_->dots(scratch.pointers.data(), candidates.size(), scratch.query, scratch.dots.data());
   for (size_t i = 0; i < candidates.size(); ++i) {
     const float score =
@@ -149,13 +153,14 @@ void GraphIndex::choose(std::vector<Scored>& candidates, size_t most, Scratch& s
   constexpr size_t kTogether = 4;
   std::vector<Row>& chosen = scratch.chosen;
   chosen.clear();
-  const uint8_t* pointers[kLinksMax];
+  SplitCodes pointers[kLinksMax];
   float scales[kLinksMax];
   int32_t dots[kTogether];
   for (const Scored& candidate : candidates) {
     if (chosen.size() == most) break;
-    const uint8_t* codes = planes_->codes.at(candidate.row);
-    const int32_t sum = kernels_->flip(codes, planes_->stride, scratch.other.data());
+    const SplitCodes codes = planes_->codes(candidate.row);
+    kernels_->join(codes, planes_->stride, scratch.joined.data());
+    const int32_t sum = kernels_->flip(scratch.joined.data(), planes_->stride, scratch.other.data());
     const ByteQuery query{scratch.other.data(), sum, planes_->stride};
     const float scale = planes_->heads.at(candidate.row)->scale;
     bool hidden = false;
@@ -178,8 +183,9 @@ void GraphIndex::connect(Row row, size_t level, Scratch& scratch) {
   scratch.candidates.clear();
   for (size_t i = 0; i < scratch.pool.size(); ++i) {
     const Row other = scratch.pool.row(i);
-    if (other != row && !bit(dead_, other)) scratch.candidates.push_back({scratch.pool.score(i), other});
+    if (other != row && !bit(dead_, other)) scratch.candidates.push_back({0, other});
   }
+  score_fully(scratch.candidates, scratch);
   if (scratch.candidates.empty()) {
     scratch.candidates.push_back({0, static_cast<Row>(entry_.load(std::memory_order_relaxed))});
   }
@@ -201,7 +207,8 @@ void GraphIndex::connect(Row row, size_t level, Scratch& scratch) {
     for (size_t i = 0; i < count; ++i) {
       if (!bit(retiring_, held[i])) scratch.around.push_back({0, held[i]});
     }
-    score_for(other, scratch.around, scratch);
+    row_query(other, scratch);
+    score_fully(scratch.around, scratch);
     choose(scratch.around, most, scratch);
     scratch.lists.push_back({other, level, scratch.chosen});
   }
@@ -324,7 +331,8 @@ bool GraphIndex::choose_past(Row row, size_t level, const Bits& gone, Scratch& s
   if (scratch.around.empty() && from != kNone && row != from && level <= (entry >> 32) && !bit(gone, from)) {
     scratch.around.push_back({0, from});
   }
-  score_for(row, scratch.around, scratch);
+  row_query(row, scratch);
+  score_fully(scratch.around, scratch);
   choose(scratch.around, most, scratch);
   return true;
 }

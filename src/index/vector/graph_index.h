@@ -131,7 +131,7 @@ class GraphIndex {
   // Changing (graph_index.cc).
   void connect(Row row, size_t level, Scratch& scratch);
   void choose(std::vector<Scored>& candidates, size_t most, Scratch& scratch) const;
-  void score_for(Row owner, std::vector<Scored>& candidates, Scratch& scratch) const;
+  void score_fully(std::vector<Scored>& candidates, Scratch& scratch) const;
   void choose_entry();
   void forget_all();
   bool choose_past(Row row, size_t level, const Bits& gone, Scratch& scratch) const;

@@ -92,7 +92,8 @@ struct GraphIndex::Scratch {
   std::vector<Row> chosen;
   std::vector<Row> batch;
   std::vector<Row> bridges;
-  std::vector<const uint8_t*> pointers;
+  std::vector<SplitCodes> pointers;
+  std::vector<uint8_t> joined;  // a row's codes in one piece
   std::vector<int32_t> dots;
   std::vector<List> lists;
   GraphWork work;
@@ -102,6 +103,7 @@ struct GraphIndex::Scratch {
     if (values.size() != stride) {
       values.assign(stride, 0);
       other.assign(stride, 0);
+      joined.assign(stride, 0);
     }
     make_room(4 * kLinksMax);
     bridges.resize(kLinksMax);

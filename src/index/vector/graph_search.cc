@@ -14,7 +14,8 @@ constexpr size_t kBatchEnough = 32;     // allowed rows found around one, after 
 }  // namespace
 
 void GraphIndex::row_query(Row row, Scratch& scratch) const {
-  const int32_t sum = kernels_->flip(planes_->codes.at(row), planes_->stride, scratch.values.data());
+  kernels_->join(planes_->codes(row), planes_->stride, scratch.joined.data());
+  const int32_t sum = kernels_->flip(scratch.joined.data(), planes_->stride, scratch.values.data());
   scratch.query = {scratch.values.data(), sum, planes_->stride};
   scratch.query_scale = planes_->heads.at(row)->scale;
 }
@@ -24,18 +25,18 @@ uint32_t* GraphIndex::links(Row row, size_t level) const {
   return pool_.at(*upper_.at(row)) + 1 + (level - 1) * options_.m;
 }
 
-/// Scores the rows in the batch together and offers them.
+/// Scores the rows in the batch together, by the upper halves of their codes, and offers them.
 void GraphIndex::score_batch(size_t count, size_t level, Scratch& scratch) const {
   if (count == 0) return;
-  const size_t bytes = std::min(planes_->stride, kPrefetchBytes);
+  const size_t bytes = std::min(planes_->stride / 2, kPrefetchBytes);
   const Row* batch = scratch.batch.data();
   for (size_t i = 0; i < count; ++i) {
-    const uint8_t* codes = planes_->codes.at(batch[i]);
+    const SplitCodes codes = planes_->codes(batch[i]);
     scratch.pointers[i] = codes;
-    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(codes + at);
+    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(codes.upper + at);
     __builtin_prefetch(planes_->heads.at(batch[i]));
   }
-  kernels_->dots(scratch.pointers.data(), count, scratch.query, scratch.dots.data());
+  kernels_->coarse(scratch.pointers.data(), count, scratch.query, scratch.dots.data());
   const size_t most = width(0);
   for (size_t i = 0; i < count; ++i) {
     const float score = static_cast<float>(scratch.dots[i]) * planes_->heads.at(batch[i])->scale * scratch.query_scale;
@@ -182,10 +183,16 @@ std::vector<RowHit> GraphIndex::search(const GraphQuery& query, GraphWork* work)
   } else {
     walk(start, 0, query.ef, scratch);
   }
-  found.reserve(std::min(query.want, scratch.pool.size()));
-  for (size_t i = 0; i < scratch.pool.size() && found.size() < query.want; ++i) {
+  scratch.candidates.clear();
+  for (size_t i = 0; i < scratch.pool.size(); ++i) {
     const Row row = scratch.pool.row(i);
-    if (row < query.rows && bit(query.bits, row)) found.push_back({row, scratch.pool.score(i)});
+    if (row < query.rows && bit(query.bits, row)) scratch.candidates.push_back({0, row});
+  }
+  score_fully(scratch.candidates, scratch);
+  found.reserve(std::min(query.want, scratch.candidates.size()));
+  for (const Scored& candidate : scratch.candidates) {
+    if (found.size() == query.want) break;
+    found.push_back({candidate.row, candidate.score});
   }
   if (work != nullptr) *work = scratch.work;
   return found;

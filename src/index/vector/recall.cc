@@ -21,9 +21,11 @@ RecallTable RecallTable::measure(const GraphIndex& graph, const VectorPlanes& pl
   size_t few_wanted = 0;
   size_t many_wanted = 0;
   std::vector<float> vector(planes.dimensions);
+  std::vector<uint8_t> codes(planes.stride);
   for (const Row sample : samples) {
+    kernels.join(planes.codes(sample), planes.stride, codes.data());
     for (size_t i = 0; i < vector.size(); ++i) {
-      vector[i] = static_cast<float>((planes.codes.at(sample)[i] - kCodeOffset) * 256 + planes.low.at(sample)[i]);
+      vector[i] = static_cast<float>((codes[i] - kCodeOffset) * 256 + planes.low.at(sample)[i]);
     }
     const std::vector<float> unit = unit_query(vector, planes.stride);
     if (unit.empty()) continue;

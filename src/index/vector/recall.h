@@ -47,7 +47,7 @@ class RecallTable {
 
 /// How many of a walk's candidates are ordered in full for the best k.
 inline size_t rerank_depth(size_t k) {
-  return 2 * k + 32;
+  return k + k / 2 + 16;
 }
 
 }  // namespace tessera::index

@@ -56,7 +56,8 @@ base::Result<std::shared_ptr<const IndexFile>> write_extent(FileStore& store, co
   head.rows = end - first;
   writer->put_array(std::span<const ExtentHead>(&head, 1));
   writer->align(kPage);
-  put_rows(*writer, planes.codes, first, end);
+  put_rows(*writer, planes.upper, first, end);
+  put_rows(*writer, planes.lower, first, end);
   put_rows(*writer, planes.low, first, end);
   put_rows(*writer, planes.heads, first, end);
   return writer->finish();
@@ -64,14 +65,16 @@ base::Result<std::shared_ptr<const IndexFile>> write_extent(FileStore& store, co
 
 /// The planes of an extent, wherever it begins.
 struct ExtentParts {
-  std::span<const uint8_t> codes;
+  std::span<const uint8_t> upper;
+  std::span<const uint8_t> lower;
   std::span<const int8_t> low;
   std::span<const VectorHead> heads;
 };
 
 ExtentParts parts_of(const IndexFile& file, const VectorPlanes& planes, uint64_t rows) {
   const uint64_t blocks = whole_blocks(rows);
-  return {file.array<uint8_t>(kPage, blocks * planes.stride),
+  return {file.array<uint8_t>(kPage, blocks * planes.stride / 2),
+          file.array<uint8_t>(kPage + blocks * planes.stride / 2, blocks * planes.stride / 2),
           file.array<int8_t>(kPage + blocks * planes.stride, blocks * planes.stride),
           file.array<VectorHead>(kPage + 2 * blocks * planes.stride, blocks)};
 }
@@ -187,7 +190,8 @@ base::Result<std::unique_ptr<VectorIndex>> VectorIndex::load(FileStore& store, B
     TESSERA_TRY(auto file, store.open(entry, Verify::later));
     TESSERA_CHECK(check_extent(*file, planes, first, count));
     const ExtentParts parts = parts_of(*file, planes, file->array<ExtentHead>(0, 1).front().rows);
-    place(planes.codes, first, count, parts.codes, store.on_disk());
+    place(planes.upper, first, count, parts.upper, store.on_disk());
+    place(planes.lower, first, count, parts.lower, store.on_disk());
     place(planes.low, first, count, parts.low, store.on_disk());
     place(planes.heads, first, count, parts.heads, store.on_disk());
     state.extents.push_back({std::move(file), first, count});
@@ -223,7 +227,8 @@ std::unique_ptr<VectorIndex> VectorIndex::compacted(const RowMap& map) const {
   for (Row row = 0; row < state.rows; ++row) {
     const Row to = map[row];
     if (to == kGoneRow || !state.planes->has(row)) continue;
-    std::memcpy(fresh.planes->codes.at(to), state.planes->codes.at(row), state.planes->stride);
+    std::memcpy(fresh.planes->upper.at(to), state.planes->upper.at(row), state.planes->stride / 2);
+    std::memcpy(fresh.planes->lower.at(to), state.planes->lower.at(row), state.planes->stride / 2);
     std::memcpy(fresh.planes->low.at(to), state.planes->low.at(row), state.planes->stride);
     *fresh.planes->heads.at(to) = *state.planes->heads.at(row);
     if (!state.is_removed(row)) {

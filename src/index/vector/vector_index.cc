@@ -56,18 +56,18 @@ VectorIndex::VectorIndex(const VectorOptions& options) : state_(std::make_unique
 VectorIndex::~VectorIndex() = default;
 
 base::Result<EncodedVectors> VectorIndex::encode(std::span<const float> vectors, size_t rows, size_t dimensions) const {
-  if (dimensions == 0 || vectors.empty()) {
-    EncodedVectors nothing;
-    nothing.heads.resize(rows);
-    return nothing;
+  if (dimensions > 0 && state_->vectors > 0 && state_->planes->dimensions != dimensions) {
+    return mismatch("The vectors have", dimensions, state_->planes->dimensions);
   }
-  if (dimensions > kDimensionsMax || vectors.size() / dimensions != rows || vectors.size() % dimensions != 0) {
+  if (dimensions > kDimensionsMax || vectors.size() != rows * dimensions) {
     return base::fail(base::Code::invalid, "VECTOR_SHAPE",
                       fmt::format("{} numbers do not make {} vectors of {} dimensions (at most {}).", vectors.size(),
                                   rows, dimensions, kDimensionsMax));
   }
-  if (state_->vectors > 0 && state_->planes->dimensions != dimensions) {
-    return mismatch("The vectors have", dimensions, state_->planes->dimensions);
+  if (vectors.empty()) {
+    EncodedVectors nothing;
+    nothing.heads.resize(rows);
+    return nothing;
   }
   return encode_vectors(vectors, dimensions);
 }
@@ -83,10 +83,7 @@ void VectorIndex::append(const EncodedVectors& encoded) {
   if (encoded.dimensions == 0) return;
   VectorPlanes& planes = *state.planes;
   const size_t stride = planes.stride;
-  planes.codes.pieces(first, first + count, [&, at = size_t{0}](uint8_t* to, size_t rows) mutable {
-    std::memcpy(to, encoded.codes.data() + at * stride, rows * stride);
-    at += rows;
-  });
+  for (size_t i = 0; i < count; ++i) planes.split(static_cast<Row>(first + i), encoded.codes.data() + i * stride);
   planes.low.pieces(first, first + count, [&, at = size_t{0}](int8_t* to, size_t rows) mutable {
     std::memcpy(to, encoded.low.data() + at * stride, rows * stride);
     at += rows;
@@ -128,8 +125,8 @@ class Searcher {
 
   [[nodiscard]] Row graph_rows() const { return graph_rows_; }
 
-  std::vector<RowHit> scan(std::span<const float> unit, size_t k, Row first) {
-    ExactSearch exact(planes_, kernels_, unit, k);
+  std::vector<RowHit> scan(std::span<const float> unit, size_t k, Row first, bool coarse) {
+    ExactSearch exact(planes_, kernels_, unit, k, coarse);
     exact.look_at(first, planes_.rows, selection_.bits.data());
     std::vector<RowHit> hits = exact.take();
     work_.distances += exact.distances();
@@ -159,14 +156,14 @@ class Searcher {
     work_.hops += walked.hops;
     if (walked.away) {
       work_.plan = VectorWork::Plan::gather;
-      return scan(unit, k, 0);
+      return scan(unit, k, 0, true);
     }
     BestRows best(k);
     for (const RowHit& hit : candidates) {
       best.offer({hit.row, exact_score(planes_, hit.row, unit.data(), kernels_)});
     }
     if (graph_rows_ == planes_.rows) return best.take();
-    for (const RowHit& hit : scan(unit, k, graph_rows_)) best.offer(hit);
+    for (const RowHit& hit : scan(unit, k, graph_rows_, false)) best.offer(hit);
     return best.take();
   }
 
@@ -209,13 +206,13 @@ base::Result<std::vector<RowHit>> VectorIndex::search(const VectorQuery& query, 
   const bool few = selection.count <= ef * kRowsPerCandidate;
   if (searcher.graph_rows() == 0 || exact || few) {
     did.plan = few && searcher.graph_rows() > 0 ? VectorWork::Plan::gather : VectorWork::Plan::scan;
-    return searcher.scan(unit, k, 0);
+    return searcher.scan(unit, k, 0, !exact && searcher.graph_rows() > 0);
   }
   const double share = static_cast<double>(selection.count) / static_cast<double>(state.rows);
   std::vector<RowHit> hits = searcher.walk(unit, k, ef, share);
   if (hits.size() < k) {
     did.rescued = true;
-    hits = searcher.scan(unit, k, 0);
+    hits = searcher.scan(unit, k, 0, true);
   }
   return hits;
 }
@@ -225,7 +222,8 @@ bool VectorIndex::vector_of(Row row, std::span<float> out) const {
   if (state.planes == nullptr || row >= state.rows || out.size() != state.planes->dimensions) return false;
   const VectorHead head = *state.planes->heads.at(row);
   if (!sound(head)) return false;
-  const uint8_t* codes = state.planes->codes.at(row);
+  std::vector<uint8_t> codes(state.planes->stride);
+  state.kernels->join(state.planes->codes(row), state.planes->stride, codes.data());
   const int8_t* low = state.planes->low.at(row);
   for (size_t i = 0; i < out.size(); ++i) {
     out[i] = head.scale * static_cast<float>((codes[i] - kCodeOffset) * 256 + low[i]) / 256;
@@ -245,8 +243,10 @@ VectorStats VectorIndex::stats() const {
   if (state.planes == nullptr) return stats;
   const VectorPlanes& planes = *state.planes;
   stats.dimensions = planes.dimensions;
-  stats.memory_bytes += planes.codes.memory_bytes() + planes.low.memory_bytes() + planes.heads.memory_bytes();
-  stats.mapped_bytes = planes.codes.mapped_bytes() + planes.low.mapped_bytes() + planes.heads.mapped_bytes();
+  stats.memory_bytes += planes.upper.memory_bytes() + planes.lower.memory_bytes() + planes.low.memory_bytes() +
+                        planes.heads.memory_bytes();
+  stats.mapped_bytes = planes.upper.mapped_bytes() + planes.lower.mapped_bytes() + planes.low.mapped_bytes() +
+                       planes.heads.mapped_bytes();
   if (state.graph->rows() == 0) return stats;
   stats.memory_bytes += state.graph->memory_bytes();
   stats.mapped_bytes += state.graph->mapped_bytes();

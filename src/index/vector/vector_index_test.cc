@@ -68,12 +68,12 @@ TEST(VectorIndex, BuildsAGraphThatFindsTheNearestOfClusters) {
 
 TEST(VectorIndex, RandomChangesJobsFilesAndSearchesKeepItsRules) {
   constexpr size_t kDimensions = 20;
-  for (uint32_t seed = 0; seed < 6; ++seed) {
+  for (uint32_t seed = 0; seed < 4; ++seed) {
     std::mt19937 random(seed);
     Cloud cloud(kDimensions, 5, 0.5F, seed);
     const std::filesystem::path directory = seed % 2 == 0 ? test_directory("vector_model") : std::filesystem::path();
     VectorSubject subject({.m = 4 + seed * 2, .ef_construction = 30, .graph_rows = 300}, kDimensions, directory);
-    for (int step = 0; step < 700; ++step) {
+    for (int step = 0; step < 400; ++step) {
       const uint32_t what = random() % 100;
       const size_t rows = subject.index().rows();
       if (what < 40) {
@@ -358,8 +358,8 @@ TEST(VectorIndex, IsSearchedWhileItGrowsAndJobsRun) {
 }
 
 TEST(VectorIndex, SavesOnlyWhatIsNewAndKeepsFewFiles) {
-  Cloud cloud(64, 3, 1.0F, 8);
-  VectorSubject subject({.ef_construction = 40, .graph_rows = 1000}, 64, test_directory("vector_files"));
+  Cloud cloud(128, 3, 1.0F, 8);
+  VectorSubject subject({.ef_construction = 40, .graph_rows = 1000}, 128, test_directory("vector_files"));
   uint64_t written = 0;
   for (int save = 0; save < 60; ++save) {
     for (int i = 0; i < 100; ++i) subject.add(cloud.next());
@@ -370,7 +370,7 @@ TEST(VectorIndex, SavesOnlyWhatIsNewAndKeepsFewFiles) {
     }
     EXPECT_LE(subject.files().size(), 8U);
   }
-  EXPECT_LT(written, 6000U * 2 * 64 * 10);
+  EXPECT_LT(written, 6000U * 2 * 128 * 10);
   subject.maintain();
   ASSERT_TRUE(subject.save());
   const std::vector<FileEntry> before = subject.files();

@@ -4,30 +4,50 @@
 #include <cstdint>
 
 #include "index/rows.h"
+#include "index/vector/dot_kernels.h"
 #include "index/vector/row_plane.h"
 #include "index/vector/vector_codes.h"
 
 namespace tessera::index {
 
-/// The vectors of consecutive rows in three planes: what a walk or scan reads (codes, heads), and the second byte of
-/// each component, which only the best candidates' order needs. Rows without a vector have scale 0. Rows are appended
-/// under the owner's write lock; those there do not move or change.
+/// The vectors of consecutive rows in planes: heads and the upper four bits of each component, which walks read; the
+/// four below, which order what a walk found; and a second byte, which only the best candidates' order needs. Rows
+/// without a vector have scale 0. Rows are appended under the owner's write lock; those there do not move or change.
 struct VectorPlanes {
   explicit VectorPlanes(size_t dims)
-      : dimensions(dims), stride(padded_dimensions(dims)), codes(stride, true), low(stride, false), heads(1, true) {}
+      : dimensions(dims),
+        stride(padded_dimensions(dims)),
+        upper(stride / 2, true),
+        lower(stride / 2, true),
+        low(stride, false),
+        heads(1, true) {}
 
   size_t dimensions;
   size_t stride;
-  RowPlane<uint8_t> codes;  ///< value + 128
+  RowPlane<uint8_t> upper;  ///< of codes (value + 128), in halves as SplitCodes says
+  RowPlane<uint8_t> lower;
   RowPlane<int8_t> low;
   RowPlane<VectorHead> heads;
   Row rows = 0;
 
   void grow(size_t to) {
-    codes.grow(to);
+    upper.grow(to);
+    lower.grow(to);
     low.grow(to);
     heads.grow(to);
     rows = static_cast<Row>(to);
+  }
+  [[nodiscard]] SplitCodes codes(Row row) const { return {upper.at(row), lower.at(row)}; }
+  /// `codes` as one piece becomes those of a row.
+  void split(Row row, const uint8_t* codes) {
+    uint8_t* up = upper.at(row);
+    uint8_t* down = lower.at(row);
+    for (size_t i = 0; i < stride; i += 128, codes += 128, up += 64, down += 64) {
+      for (size_t j = 0; j < 64; ++j) {
+        up[j] = static_cast<uint8_t>((codes[j] >> 4) | (codes[64 + j] & 0xF0));
+        down[j] = static_cast<uint8_t>((codes[j] & 0x0F) | (codes[64 + j] << 4));
+      }
+    }
   }
   [[nodiscard]] bool has(Row row) const { return heads.at(row)->scale > 0; }
 };
