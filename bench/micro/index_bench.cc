@@ -93,7 +93,7 @@ const CollectionIndex& collection() {
     int64_t key = 0;
     for (const auto& document : documents()) static_cast<void>(index->put(key++, *document));
     const std::atomic<bool> stop{false};
-    while (index->maintain(stop).value_or(false)) continue;
+    while (index->maintain_segments(stop).value_or(false) || index->maintain_vectors().value_or(false)) continue;
     return index;
   }();
   return *made;

@@ -88,6 +88,15 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual async::Task<base::Result<IngestedDocument>> ingest(IncomingDocument document) = 0;
+  /// Several at once, answered in their order; this form takes one after the other.
+  virtual async::Task<std::vector<base::Result<IngestedDocument>>> ingest_batch(
+      std::vector<IncomingDocument> documents) {
+    std::vector<base::Result<IngestedDocument>> answers;
+    for (IncomingDocument& document : documents) answers.push_back(co_await ingest(std::move(document)));
+    co_return answers;
+  }
+  /// Documents worth giving to ingest_batch together.
+  [[nodiscard]] virtual size_t batch_max() const { return 1; }
   virtual async::Task<base::Result<SearchAnswer>> search(Search search) = 0;
   /// `on_token` outlives the task.
   virtual async::Task<base::Result<Answer>> ask(Question question, const TokenPrinter& on_token) = 0;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
 
@@ -81,7 +82,7 @@ class IngestRun {
   void add_directory(const std::string& path);
   async::Task<> work();
   async::Task<> worker();
-  async::Task<Result<IngestedDocument>> take_in(Item item);
+  Result<IncomingDocument> read(const Item& item);
   void tell(const Item& item, const Result<IngestedDocument>& result);
   void summarise(double ms);
 
@@ -152,15 +153,42 @@ async::Task<> IngestRun::work() {
 }
 
 async::Task<> IngestRun::worker() {
+  constexpr size_t kBatchBytesMax = 1U << 20U;
+  const size_t batch_max = std::clamp<size_t>(items_.size() / (backend_.parallel() * 2), 1, backend_.batch_max());
   while (next_ < items_.size()) {
-    Item item = items_[next_++];
-    const auto result = co_await take_in(item);
-    tell(item, result);
-    bar_->advance();
+    std::vector<Item> batch;
+    std::vector<IncomingDocument> documents;
+    for (size_t bytes = 0; next_ < items_.size() && batch.size() < batch_max && bytes < kBatchBytesMax;) {
+      // A URL is fetched by the backend, which takes its time: alone.
+      if (!batch.empty() && items_[next_].kind == Item::Kind::url) break;
+      Item item = items_[next_++];
+      auto document = read(item);
+      if (!document) {
+        tell(item, std::unexpected(document.error()));
+        bar_->advance();
+        continue;
+      }
+      bytes += document->bytes.size();
+      const bool alone = item.kind == Item::Kind::url;
+      batch.push_back(std::move(item));
+      documents.push_back(*std::move(document));
+      if (alone) break;
+    }
+    if (batch.empty()) continue;
+    std::vector<Result<IngestedDocument>> answers;
+    if (documents.size() == 1) {
+      answers.push_back(co_await backend_.ingest(std::move(documents.front())));
+    } else {
+      answers = co_await backend_.ingest_batch(std::move(documents));
+    }
+    for (size_t i = 0; i < batch.size(); ++i) {
+      tell(batch[i], answers[i]);
+      bar_->advance();
+    }
   }
 }
 
-async::Task<Result<IngestedDocument>> IngestRun::take_in(Item item) {
+Result<IncomingDocument> IngestRun::read(const Item& item) {
   IncomingDocument document;
   document.collection = invocation_.collection;
   switch (item.kind) {
@@ -168,19 +196,19 @@ async::Task<Result<IngestedDocument>> IngestRun::take_in(Item item) {
       document.url = item.path;
       break;
     case Item::Kind::standard_input: {
-      TESSERA_CO_TRY(document.bytes, read_standard_input(static_cast<size_t>(settings_.ingest.document_bytes_max)));
+      TESSERA_TRY(document.bytes, read_standard_input(static_cast<size_t>(settings_.ingest.document_bytes_max)));
       document.name = "standard-input.md";
       break;
     }
     case Item::Kind::file: {
-      TESSERA_CO_TRY(document.bytes, files_->read(item.root, item.path, settings_.ingest.document_bytes_max));
+      TESSERA_TRY(document.bytes, files_->read(item.root, item.path, settings_.ingest.document_bytes_max));
       document.source = (fs::path(item.root) / item.path).string();
       document.name = fs::path(item.path).filename().string();
       document.document_id = id_of(document.collection, document.source);
       break;
     }
   }
-  co_return co_await backend_.ingest(std::move(document));
+  return document;
 }
 
 void IngestRun::tell(const Item& item, const Result<IngestedDocument>& result) {

@@ -47,6 +47,31 @@ class LocalBackend final : public Backend {
     co_return IngestedDocument{receipt.document_id, std::string(receipt.status()), receipt.chunks};
   }
 
+  async::Task<std::vector<Result<IngestedDocument>>> ingest_batch(std::vector<IncomingDocument> documents) override {
+    core::RequestTrace trace;
+    const core::RequestContext context = make_context(trace);
+    std::vector<rag::IngestRequest> requests(documents.size());
+    for (size_t i = 0; i < documents.size(); ++i) {
+      requests[i].bytes = std::move(documents[i].bytes);
+      requests[i].name = std::move(documents[i].name);
+      requests[i].source = std::move(documents[i].source);
+      requests[i].document_id = std::move(documents[i].document_id);
+      requests[i].collection = std::move(documents[i].collection);
+    }
+    const auto receipts = co_await engine_->ingest().ingest_batch(context, std::move(requests));
+    std::vector<Result<IngestedDocument>> answers;
+    answers.reserve(receipts.size());
+    for (const auto& receipt : receipts) {
+      if (receipt) {
+        answers.emplace_back(IngestedDocument{receipt->document_id, std::string(receipt->status()), receipt->chunks});
+      } else {
+        answers.emplace_back(std::unexpected(receipt.error()));
+      }
+    }
+    co_return answers;
+  }
+  [[nodiscard]] size_t batch_max() const override { return 64; }
+
   async::Task<Result<SearchAnswer>> search(Search search) override {
     core::RequestTrace trace;
     const core::RequestContext context = make_context(trace);

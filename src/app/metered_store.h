@@ -64,6 +64,17 @@ class MeteredDocuments final : public core::DocumentStore {
                                                                      std::vector<int64_t> chunk_keys) override {
     return inner_.load_passages(std::move(tenant), std::move(chunk_keys));
   }
+  core::Task<base::Result<std::vector<std::optional<core::DocumentHead>>>> find_documents(
+      core::Tenant tenant, std::vector<std::string> document_ids) override {
+    return inner_.find_documents(std::move(tenant), std::move(document_ids));
+  }
+  core::Task<base::Result<std::vector<core::SourceRecord>>> list_sources(core::CollectionName collection,
+                                                                         std::string prefix) override {
+    return inner_.list_sources(std::move(collection), std::move(prefix));
+  }
+  core::Task<base::Result<>> note_stamps(core::Tenant tenant, std::vector<core::SourceRecord> records) override {
+    return inner_.note_stamps(std::move(tenant), std::move(records));
+  }
   void set_listener(core::ChangeListener listener) override { inner_.set_listener(std::move(listener)); }
   [[nodiscard]] base::Result<int64_t> last_sequence() const override { return inner_.last_sequence(); }
   base::Result<> replay(int64_t after, const core::ChangeListener& listener) const override {

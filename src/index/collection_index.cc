@@ -162,34 +162,43 @@ core::IndexStats CollectionIndex::stats() const {
   return stats;
 }
 
-base::Result<bool> CollectionIndex::maintain(const std::atomic<bool>& stop) {
+base::Result<bool> CollectionIndex::maintain_segments(const std::atomic<bool>& stop) {
   const std::lock_guard working(maintenance_);
-  std::unique_ptr<LexicalJob> segments;
+  std::unique_ptr<LexicalJob> job;
   {
     const auto lock = access_.read();
-    segments = lexical_->plan();
+    job = lexical_->plan();
   }
-  if (segments != nullptr) {
-    const base::Result<> done = segments->run(stop);
-    const auto lock = access_.write();
-    if (done) lexical_->install(std::move(segments));
-    if (!done) return std::unexpected(done.error());
-    return true;
-  }
-  std::unique_ptr<VectorIndex::Job> rows;
-  {
-    const auto lock = access_.read();
-    rows = vectors_->plan();
-  }
-  if (rows == nullptr) return false;
-  rows->run(stop);
+  if (job == nullptr) return false;
+  TESSERA_CHECK(job->run(stop));
   const auto lock = access_.write();
-  vectors_->install(std::move(rows));
+  lexical_->install(std::move(job));
   return true;
 }
 
-base::Result<std::shared_ptr<CollectionIndex>> CollectionIndex::compacted() {
+base::Result<bool> CollectionIndex::maintain_vectors() {
   const std::lock_guard working(maintenance_);
+  std::unique_ptr<VectorIndex::Job> job;
+  {
+    const auto lock = access_.read();
+    job = vectors_->plan();
+  }
+  if (job == nullptr) return false;
+  job->run(yield_);
+  const auto lock = access_.write();
+  vectors_->install(std::move(job));
+  return true;
+}
+
+std::unique_lock<std::mutex> CollectionIndex::end_maintenance() {
+  yield_ = true;
+  std::unique_lock lock(maintenance_);
+  yield_ = false;
+  return lock;
+}
+
+base::Result<std::shared_ptr<CollectionIndex>> CollectionIndex::compacted() {
+  const auto working = end_maintenance();
   DocumentTable::Compacted compacted = table_->compacted();
   auto fresh = std::make_shared<CollectionIndex>(files_, options_);
   TESSERA_TRY(fresh->lexical_, lexical_->compacted(compacted.rows));
@@ -199,7 +208,7 @@ base::Result<std::shared_ptr<CollectionIndex>> CollectionIndex::compacted() {
 }
 
 base::Result<> CollectionIndex::save(ByteWriter& record, std::vector<FileEntry>& files) {
-  const std::lock_guard working(maintenance_);
+  const auto working = end_maintenance();
   record.put(static_cast<uint8_t>(options_.stemming));
   TESSERA_CHECK(table_->save(files_, record, files));
   TESSERA_CHECK(lexical_->save(record, files));

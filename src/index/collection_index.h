@@ -41,11 +41,15 @@ class CollectionIndex {
   [[nodiscard]] size_t rows() const { return table_->rows(); }                                    ///< the applier's
   [[nodiscard]] size_t dead_rows() const { return table_->rows() - table_->live_counts().rows; }  ///< the applier's
 
-  /// One piece of background work (a segment written or merged, rows taken into the graph); false if there was none.
-  /// Errors: unavailable STORAGE_FAILED, invalid SNAPSHOT_DAMAGED; what the work was meant for goes on as before.
-  base::Result<bool> maintain(const std::atomic<bool>& stop);
+  /// One piece of background work: a segment written or merged. False if there was none. Errors: unavailable
+  /// STORAGE_FAILED, invalid SNAPSHOT_DAMAGED; what the work was meant for goes on as before.
+  base::Result<bool> maintain_segments(const std::atomic<bool>& stop);
+  /// The same for vectors: rows taken into the graph, or out of it. Ends early for save() and compacted().
+  base::Result<bool> maintain_vectors();
+  /// From now on maintain_vectors() ends at once: the end is near.
+  void interrupt() { yield_ = true; }
 
-  /// The same without dead rows. Waits for running maintenance. Errors as maintain.
+  /// The same without dead rows. Waits for running maintenance. Errors as maintain_segments.
   [[nodiscard]] base::Result<std::shared_ptr<CollectionIndex>> compacted();
   /// Writes what is in no file yet; puts what load() needs into `record` and the files it stands on into `files`. Waits
   /// for running maintenance. Errors: unavailable STORAGE_FAILED.
@@ -58,11 +62,13 @@ class CollectionIndex {
   base::Result<> check_vectors(const core::DocumentWrite& write) const;
   base::Result<> append_slice(const core::DocumentWrite& write, size_t first, size_t count, bool with_vectors);
   void retire(const std::optional<DocumentRows>& former);
+  std::unique_lock<std::mutex> end_maintenance();
   [[nodiscard]] std::vector<core::IndexHit> hits(const std::vector<RowHit>& rows) const;
 
   FileStore& files_;
   const CollectionOptions options_;
-  std::mutex maintenance_;  // held while a job is planned, run and installed, and by save and compaction
+  std::atomic<bool> yield_{false};  // somebody waits for maintenance_
+  std::mutex maintenance_;          // held while a job is planned, run and installed, and by save and compaction
   Access access_;
   // Guarded by access_; the applier reads without it.
   std::unique_ptr<DocumentTable> table_;

@@ -13,9 +13,10 @@ class CollectionIndexTest : public testing::Test {
   static void maintain(CollectionIndex& index) {
     const std::atomic<bool> stop{false};
     while (true) {
-      const base::Result<bool> worked = index.maintain(stop);
-      ASSERT_TRUE(worked);
-      if (!*worked) return;
+      const base::Result<bool> segments = index.maintain_segments(stop);
+      const base::Result<bool> vectors = index.maintain_vectors();
+      ASSERT_TRUE(segments && vectors);
+      if (!*segments && !*vectors) return;
     }
   }
   FileStore files_{std::filesystem::path()};

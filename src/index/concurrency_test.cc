@@ -19,7 +19,8 @@ TEST(RetrievalIndexConcurrency, SearchesSeeWholeDocumentsOnly) {
                        .compact_dead_share = 0.25,
                        .compact_rows_min = 100,
                        .freeze_rows = 200,
-                       .graph_rows = 300};
+                       .graph_rows = 300,
+                       .scanned_rows_max = 200};
   auto index = create_retrieval_index(options, *logger).value();
   constexpr size_t kChunks = 150;  // more than one slice
   constexpr int64_t kDocuments = 12;

@@ -56,7 +56,11 @@ class IndexFilesTest : public ::testing::Test {
   ~IndexFilesTest() override { fs::remove_all(directory_); }
 
   std::unique_ptr<core::RetrievalIndex> open() {
-    IndexOptions options{.directory = directory_, .compact_rows_min = 100, .freeze_rows = 64, .graph_rows = 128};
+    IndexOptions options{.directory = directory_,
+                         .compact_rows_min = 100,
+                         .freeze_rows = 64,
+                         .graph_rows = 128,
+                         .scanned_rows_max = 100};
     return create_retrieval_index(options, *logger_).value();
   }
   std::map<fs::path, std::string> files() {
@@ -107,7 +111,12 @@ TEST_F(IndexFilesTest, EveryChangedByteAndEveryCutIsNoticed) {
     for (int64_t i = 1; i <= 60; ++i) ASSERT_TRUE(index->apply(change_number(i)));
     ASSERT_TRUE(index->save());
   }
-  const auto whole = files();
+  auto whole = files();
+  // Maintenance may have begun files that no manifest names yet.
+  const std::string manifest = whole[directory_ / "MANIFEST"];
+  std::erase_if(whole, [&](const auto& file) {
+    return file.first.filename() != "MANIFEST" && !manifest.contains(file.first.filename().string());
+  });
   ASSERT_GE(whole.size(), 5U);
   IndexWorld world(4);
   for (int round = 0; round < 300; ++round) {
@@ -127,13 +136,13 @@ TEST_F(IndexFilesTest, EveryChangedByteAndEveryCutIsNoticed) {
     {
       DamageBell bell;
       auto index = open();
-      if (index->damage().found == 0) {
+      if (index->applied_sequence() == 0) {  // found before the files were used
+        ASSERT_EQ(index->total_stats().chunks, 0);
+      } else {
         index->set_damage_listener([&] { bell.ring(); });
         ASSERT_TRUE(bell.wait()) << "round " << round << " file " << at_file->first << " at " << at;
-      } else {
-        ASSERT_EQ(index->applied_sequence(), 0);
-        ASSERT_EQ(index->total_stats().chunks, 0);
       }
+      ASSERT_EQ(index->damage().found, 1);
       ASSERT_FALSE(index->damage().last.empty());
       index->clear();
       ASSERT_EQ(index->applied_sequence(), 0);
@@ -154,7 +163,9 @@ TEST_F(IndexFilesTest, AMissingFileIsDamage) {
     ASSERT_TRUE(index->save());
   }
   const auto whole = files();
+  const std::string manifest = whole.at(directory_ / "MANIFEST");
   for (const auto& [gone, bytes] : whole) {
+    if (gone.filename() != "MANIFEST" && !manifest.contains(gone.filename().string())) continue;
     fs::remove(gone);
     EXPECT_EQ(open()->applied_sequence(), 0) << gone;
     for (const auto& [path, contents] : whole) write_file(path, contents);

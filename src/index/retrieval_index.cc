@@ -1,5 +1,7 @@
 #include "index/retrieval_index.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -23,6 +25,8 @@ constexpr uint32_t kRecordVersion = 1;
 /// Maintenance saves its results when there was nothing more to do for so long.
 constexpr std::chrono::milliseconds kQuietBeforeSave{2000};
 constexpr std::chrono::milliseconds kPauseAfterFailure{5000};
+/// Changes have stopped for so long: the graph's turn.
+constexpr std::chrono::milliseconds kQuietBeforeVectors{300};
 
 /// A collection's index, when it last changed, and what the manifest in force says of it.
 struct Entry {
@@ -41,6 +45,7 @@ class Engine final : public core::RetrievalIndex {
 
   ~Engine() override {
     work_.stop();
+    for (const auto& [id, entry] : collections_) entry.index->interrupt();
     if (maintenance_.joinable()) maintenance_.join();
   }
 
@@ -254,6 +259,7 @@ class Engine final : public core::RetrievalIndex {
   }
 
   void maintain() {
+    ::pthread_setname_np(::pthread_self(), "maintenance");
     // Files are looked at first, so that damage is known early.
     while (!work_.stop_flag()) {
       const auto verified = files_.verify_next();
@@ -265,26 +271,55 @@ class Engine final : public core::RetrievalIndex {
       damage_unheard_ = !damage_listener_;
     }
     while (!work_.stop_flag()) {
-      const auto patience = maintained_.empty() ? std::nullopt : std::optional(kQuietBeforeSave);
-      if (const auto id = work_.next(patience)) {
+      if (const auto id = work_.next(patience())) {
+        quiet_ = false;
         maintain(*id);
       } else if (!work_.stop_flag()) {
-        save_maintained();
+        use_quiet();
       }
     }
   }
 
+  /// How long to wait for the next change before using the quiet; no time: for ever.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> patience() const {
+    if (!for_quiet_.empty()) return quiet_ ? std::chrono::milliseconds(0) : kQuietBeforeVectors;
+    if (!maintained_.empty()) return kQuietBeforeSave;
+    return std::nullopt;
+  }
+
+  /// Segments are written and merged while changes arrive, which bounds memory. The graph is built in the quiet after
+  /// them, so that ingest has the processors; rows that are not in it yet are found by scanning.
   void maintain(int64_t id) {
     const std::shared_ptr<CollectionIndex> index = find(id);
     if (index == nullptr) return;
-    const base::Result<bool> worked = index->maintain(work_.stop_flag());
-    if (!worked) {
-      logger_.failure("index_maintenance_failed", worked.error());
-      work_.pause(kPauseAfterFailure);
+    if (note_work(id, index->maintain_segments(work_.stop_flag()))) work_.add(id);
+    const core::VectorIndexStats vectors = index->stats().vectors;
+    if (vectors.rows - vectors.graph_rows < options_.scanned_rows_max) {
+      for_quiet_.insert(id);
+    } else {
+      note_work(id, index->maintain_vectors());
     }
-    if (worked && !*worked) return;
+  }
+
+  void use_quiet() {
+    quiet_ = true;
+    if (for_quiet_.empty()) {
+      save_maintained();
+      return;
+    }
+    const int64_t id = *for_quiet_.begin();
+    const std::shared_ptr<CollectionIndex> index = find(id);
+    if (index == nullptr || !note_work(id, index->maintain_vectors())) for_quiet_.erase(id);
+  }
+
+  /// Whether there was work, or its failure has to be tried again.
+  bool note_work(int64_t id, const base::Result<bool>& worked) {
+    if (worked && !*worked) return false;
     maintained_.insert(id);
-    work_.add(id);
+    if (worked) return true;
+    logger_.failure("index_maintenance_failed", worked.error());
+    work_.pause(kPauseAfterFailure);
+    return true;
   }
 
   /// What maintenance made would otherwise have to be made again after a restart.
@@ -313,7 +348,10 @@ class Engine final : public core::RetrievalIndex {
   std::function<void()> damage_listener_;
   bool damage_unheard_ = false;
   WorkList work_;
-  std::set<int64_t> maintained_;  // since the last save; the maintenance thread's own
+  // The maintenance thread's own.
+  std::set<int64_t> maintained_;  // since the last save
+  std::set<int64_t> for_quiet_;   // may have rows for their graphs
+  bool quiet_ = false;
   std::thread maintenance_;
 };
 

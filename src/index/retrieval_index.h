@@ -22,6 +22,9 @@ struct IndexOptions {
   double recall = 0.95;          ///< share of the true nearest that a search is to find
   size_t freeze_rows = 0;        ///< rows of a live segment before it becomes a file; 0: the engine's own choice
   size_t graph_rows = 0;         ///< vectors from which on there is a graph; 0: the engine's own choice
+  /// More rows than this beside a graph are taken in while changes arrive, not in the quiet after them: scanning them
+  /// takes milliseconds.
+  int64_t scanned_rows_max = 200'000;
 };
 
 /// Builds the engine of lexical (BM25) and dense (cosine) search. Good files in the directory are mapped, with their

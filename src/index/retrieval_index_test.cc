@@ -28,6 +28,7 @@ class RetrievalIndexTest : public ::testing::Test {
       // Small enough for segments to be written and merged, and graphs built, while a test runs.
       options.freeze_rows = 40;
       options.graph_rows = 100;
+      options.scanned_rows_max = 50;
     }
     return create_retrieval_index(options, *logger_).value();
   }
