@@ -21,6 +21,15 @@ constexpr std::string_view kGarbage = "\x7f\xff garbage {{{ not HTTP, not JSON, 
 constexpr std::chrono::milliseconds kBreath{10};  ///< lets what was sent arrive before a reset destroys it
 constexpr std::chrono::milliseconds kDribble{25};
 
+/// Pauses between events end on a grid, so that thousands of streams share their wake-ups. A stream of a fixed rate is
+/// always equally late on it, so its gaps stay exact.
+constexpr int64_t kGridPerSecond = 4000;
+
+SteadyTime on_grid(SteadyTime when) {
+  return SteadyTime(
+      std::chrono::ceil<std::chrono::duration<int64_t, std::ratio<1, kGridPerSecond>>>(when.time_since_epoch()));
+}
+
 Micros to_micros(double ms) {
   return Micros(std::llround(ms * 1000));
 }
@@ -231,7 +240,7 @@ async::Task<> Player::stream() {
     if (paced) due_ += to_micros(plan_.gap.sample(show_.draws));
     if (buffer_.size() < kBufferMax && (!paced || due_ <= show_.clock.now())) continue;
     if (!co_await flush()) co_return;
-    if (paced && !co_await pause_until(due_)) co_return;
+    if (paced && !co_await pause_until(on_grid(due_))) co_return;
   }
   if (break_at != INT64_MAX) co_return co_await break_off(true);  // a shorter answer than the fault was waiting for
   if (plan_.truncate) {
