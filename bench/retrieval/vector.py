@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Vector search side by side: the graph index and the exact scan of src/index/vector, hnswlib (Debian's libhnswlib-dev,
+"""Vector search side by side: src/index/vector (graph, exact scan, filters, files), hnswlib (Debian's libhnswlib-dev,
 -O3 -march=native), and, with --python-peers, FAISS and usearch (PyPI, installed into .peers/ beside this file).
 
     cmake --preset bench && ninja -C build/bench tessera_index
-    bench/retrieval/vector.py [--rows 200000] [--dimensions 256 384] [--both] [--python-peers] [--build DIR]
+    bench/retrieval/vector.py [--rows 200000] [--dimensions 256 384] [--python-peers] [--build DIR]
 
 Data: ROWS / 2,000 centres, each component from a normal distribution of variance 1; a vector is a centre drawn at
 random plus as much normal noise, brought to length 1; queries are drawn in the same way. Noise fills every dimension,
@@ -12,13 +12,19 @@ for a recall@10 of 0.95. numpy's generator, seed 7.
 
 Every engine has m 16 and ef_construction 200 and answers 500 queries on one thread with the smallest ef that reaches a
 recall@10 of 0.95; hnswlib and ours build in turns of 1,000 vectors and answer in nine interleaved rounds (the median
-counts). Memory of ours is what it holds; of hnswlib what the process grew by, less ours. Prints Markdown.
+counts). A second row of ours leaves ef to the index: it measures its recall on rows it holds back while it builds. Memory
+of ours is what it holds before it is saved, and after (then the second byte of each component is left in its file and
+read for the best candidates only); of hnswlib what the process grew by, less ours.
+
+Filters: each share of the rows at random, and, anti-correlated, the clusters least like the query; 100 queries, ef left
+to the index. Restart: the time to map the saved index, and to answer the first query. Prints Markdown.
 """
 import argparse
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -45,12 +51,13 @@ def compile_bench(build):
     missing = [str(path) for path in libraries if not path.exists()]
     if missing:
         raise SystemExit(f"not built: {', '.join(missing)}; build tessera_index with the preset bench first")
+    PEERS.mkdir(exist_ok=True)
     out = PEERS / "vector"
     subprocess.run(["clang++-19", "-std=c++17", "-O3", "-march=native", "-w", "-c", HERE / "vector.hnswlib.cc",
                     "-o", PEERS / "hnswlib.o"], check=True)
     subprocess.run(["clang++-19", "-std=c++23", "-O2", "-DNDEBUG", f"-I{ROOT / 'src'}", HERE / "vector.cc",
                     PEERS / "hnswlib.o", "-Wl,--start-group", *libraries, "-Wl,--end-group",
-                    "-lfmt", "-lspdlog", "-lssl", "-lcrypto", "-lpthread", "-o", out], check=True)
+                    "-lfmt", "-lspdlog", "-lssl", "-lcrypto", "-lxxhash", "-lpthread", "-o", out], check=True)
     return out
 
 
@@ -60,13 +67,14 @@ def generate(rows, dimensions):
     centres = random.standard_normal((max(1, rows // 2000), dimensions), dtype=np.float32)
 
     def draw(count):
-        points = centres[random.integers(len(centres), size=count)] + random.standard_normal((count, dimensions), dtype=np.float32)
-        return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+        labels = random.integers(len(centres), size=count)
+        points = centres[labels] + random.standard_normal((count, dimensions), dtype=np.float32)
+        return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32), labels.astype(np.uint32)
 
-    data, queries = draw(rows), draw(500)
-    paths = PEERS / f"{rows}x{dimensions}.data", PEERS / f"{rows}x{dimensions}.queries"
-    data.tofile(paths[0])
-    queries.tofile(paths[1])
+    (data, labels), (queries, _) = draw(rows), draw(500)
+    paths = [PEERS / f"{rows}x{dimensions}.{kind}" for kind in ("data", "queries", "labels")]
+    for path, values in zip(paths, (data, queries, labels)):
+        values.tofile(path)
     return data, queries, paths
 
 
@@ -120,22 +128,27 @@ def python_peer(name, data, queries, truth):
 
 def table(lines, rows, dimensions):
     print(f"\n## {rows:,} x {dimensions}\n")
-    print("| Engine | ef | Recall@10 | Queries/s | Build s | MB | QPS x hnswlib | Memory x | Build speed x |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    peer = [float(x) for x in lines[0].split("|")[1:]]
-    for line in lines:
-        name, *rest = line.split("|")
-        ef, recall, rate, seconds, memory = (float(x) for x in rest)
-        build = f"{seconds:.1f} | {memory:.1f}" if seconds else f"| {memory:.1f}"
-        faster = f"{peer[3] / seconds:.2f}" if seconds else ""
-        print(f"| {name} | {ef:.0f} | {recall:.3f} | {rate:,.0f} | {build} | {rate / peer[2]:.2f} | {memory / peer[4]:.2f} | {faster} |")
+    print("| Engine | ef | Recall@10 | Queries/s | Build s | MB | MB saved | QPS x hnswlib | Memory x | Build speed x |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    peer = None
+    for name, *rest in (line for kind, *line in lines if kind == "engine"):
+        ef, recall, rate, seconds, memory, saved = (float(x) for x in rest)
+        peer = peer or (rate, seconds, memory)
+        held = f"{seconds:.1f} | {memory:.1f} | {saved:.1f}" if seconds else "| | "
+        ratios = f"{memory / peer[2]:.2f}, {saved / peer[2]:.2f} | {peer[1] / seconds:.2f}" if seconds else "| "
+        print(f"| {name} | {ef:.0f} | {recall:.3f} | {rate:,.0f} | {held} | {rate / peer[0]:.2f} | {ratios} |")
+    print("\n| Filter | Share | Plan of most | Recall@10 | Queries/s | x own unfiltered |\n|---|---|---|---|---|---|")
+    for name, share, plan, recall, rate, ratio in (line for kind, *line in lines if kind == "filter"):
+        print(f"| {name} | {float(share):.2%} | {plan} | {float(recall):.3f} | {int(rate):,} | {ratio} |")
+    one = {kind: line for kind, *line in lines if kind in ("save", "restart", "mapped")}
+    print(f"\nSaved in {one['save'][0]} s; mapped again in {one['restart'][0]} ms, first answer after {one['restart'][1]} ms; "
+          f"{int(one['mapped'][0]):,} queries/s over mapped pages.")
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rows", type=int, default=200000)
     options.add_argument("--dimensions", type=int, nargs="+", default=[256, 384])
-    options.add_argument("--both", action="store_true", help="the graph with 16-bit vectors too")
     options.add_argument("--python-peers", action="store_true", help="FAISS and usearch too")
     options.add_argument("--build", type=pathlib.Path, default=ROOT / "build/bench")
     chosen = options.parse_args()
@@ -145,12 +158,16 @@ def main():
     print(machine.describe() + f"; hnswlib {hnswlib.stdout}")
     for dimensions in chosen.dimensions:
         data, queries, paths = generate(chosen.rows, dimensions)
-        command = [program, *paths, str(chosen.rows), str(dimensions), *(["both"] if chosen.both else [])]
-        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+        with tempfile.TemporaryDirectory(dir=PEERS) as files:
+            command = [program, *paths, str(chosen.rows), str(dimensions), files]
+            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        lines = [line.split("|") for line in output.splitlines()]
         if chosen.python_peers:
             import numpy as np
             truth = np.argsort(-(queries @ data.T), axis=1)[:, :10]
-            lines += [python_peer(name, data, queries, truth) for name in ("faiss", "usearch")]
+            for name in ("faiss", "usearch"):
+                found = python_peer(name, data, queries, truth).split("|")
+                lines.append(["engine", *found, found[-1]])
         table(lines, chosen.rows, dimensions)
 
 

@@ -29,7 +29,7 @@ RecallTable RecallTable::measure(const GraphIndex& graph, const VectorPlanes& pl
     }
     const std::vector<float> unit = unit_query(vector, planes.stride);
     if (unit.empty()) continue;
-    ExactSearch exact(planes, kernels, unit, kMany);
+    ExactSearch exact(planes, kernels, unit, kMany, true);
     exact.look_at(0, scope.rows, scope.bits);
     const std::vector<RowHit> truth = exact.take();
     if (truth.empty()) continue;
@@ -37,8 +37,14 @@ RecallTable RecallTable::measure(const GraphIndex& graph, const VectorPlanes& pl
     const float least_many = truth.back().score;
     few_wanted += std::min(kFew, truth.size());
     many_wanted += truth.size();
+    bool complete = false;  // a larger ef would find no less
     for (size_t i = 0; i < kEfs.size(); ++i) {
       if (stop) return {};
+      if (complete) {
+        few[i] += std::min(kFew, truth.size());
+        many[i] += truth.size();
+        continue;
+      }
       GraphQuery query = scope;
       query.unit = unit;
       query.ef = kEfs[i];
@@ -52,6 +58,7 @@ RecallTable RecallTable::measure(const GraphIndex& graph, const VectorPlanes& pl
       }
       few[i] += std::min(found_few, kFew);
       many[i] += std::min(found_many, truth.size());
+      complete = found_many >= truth.size();
     }
   }
   RecallTable table;

@@ -10,10 +10,9 @@ constexpr size_t kJobRows = 4096;       // inserted at most, so that save and co
 constexpr size_t kPendingLeast = 256;   // scanning fewer costs a search microseconds
 constexpr size_t kSweepSteps = 64;      // rows swept between two looks at the stop flag
 constexpr size_t kSweepRows = 1 << 18;  // swept at most in a job
-constexpr size_t kSamples = 128;        // for measuring recall
-constexpr size_t kSamplesLeast = 64;
-constexpr double kGrowth = 1.25;       // recall is measured again when the graph grew so much...
-constexpr double kGrowthAtEnd = 1.05;  // ...or so much and nothing more waits to be inserted
+constexpr size_t kSamples = 100;        // for measuring recall
+constexpr size_t kSamplesLeast = 50;
+constexpr double kGrowth = 1.2;  // recall is measured again when the graph grew so much
 
 /// Works on what it remembers; the index may get more rows meanwhile, none of which it touches.
 class GraphJob final : public VectorIndex::Job {
@@ -85,8 +84,7 @@ std::unique_ptr<VectorIndex::Job> VectorIndex::plan() {
   auto job = std::make_unique<GraphJob>(state.planes, state.graph, *state.kernels, state.removed, state.removed_told,
                                         state.rows);
   const auto measured = static_cast<double>(state.recall.rows());
-  const double growth = state.rows - in_graph <= kJobRows ? kGrowthAtEnd : kGrowth;
-  if (in_graph > 0 && static_cast<double>(in_graph) >= measured * growth) job->want_measurement();
+  if (in_graph > 0 && static_cast<double>(in_graph) >= measured * kGrowth) job->want_measurement();
   return job;
 }
 
