@@ -19,6 +19,7 @@ constexpr size_t kLevels = 6;
 struct Atom {
   Range range;
   size_t tokens = 0;
+  size_t first_token = 0;  ///< of those kept
   bool starts_paragraph = false;
   bool alone = false;    ///< part of a cut word: nothing may be joined to it, or the counts would not add up
   bool repeats = false;  ///< may be repeated as overlap
@@ -119,8 +120,8 @@ class Sections {
 /// Cuts ranges of the text into atoms that fit into a chunk.
 class Cutter {
  public:
-  Cutter(std::string_view text, const ChunkOptions& options, const TokenCounter& count)
-      : text_(text), size_(options.size), count_(count) {}
+  Cutter(std::string_view text, const ChunkOptions& options, TokenKeeper& keeper)
+      : text_(text), size_(options.size), keeper_(keeper) {}
 
   std::vector<Atom> atoms;
 
@@ -140,16 +141,23 @@ class Cutter {
   using Split = void (Cutter::*)(Range, bool);
 
   size_t bytes_max() const { return size_ * kBytesPerTokenMax; }
-  size_t tokens(Range range) const { return count_(text_.substr(range.start, range.end - range.start)); }
+  size_t kept() const { return keeper_.tokens.size(); }
+  /// Of a piece that becomes an atom, or a part of one; else drop() follows.
+  size_t tokens(Range range) {
+    return keeper_.read(text_.substr(range.start, range.end - range.start), keeper_.tokens);
+  }
+  void drop(size_t first_token) { keeper_.tokens.resize(first_token); }
 
   void add(Range range, bool paragraph, Split split) {
     if (range.start >= range.end) return;
     if (range.end - range.start <= bytes_max()) {
+      const size_t first = kept();
       const size_t n = tokens(range);
       if (n <= size_) {
-        atoms.push_back({range, n, paragraph, false, true});
+        atoms.push_back({range, n, first, paragraph, false, true});
         return;
       }
+      drop(first);
     }
     (this->*split)(range, paragraph);
   }
@@ -166,10 +174,12 @@ class Cutter {
   /// Words in runs of about a quarter of a chunk, so that the packing can fill chunks and still overlap.
   void add_words(Range range, bool paragraph) {
     const size_t run_max = std::max<size_t>(size_ / 4, 1);
-    Atom run{{range.start, range.start}, 0, paragraph, false, true};
-    const auto flush = [&] {
+    Atom run{{range.start, range.start}, 0, kept(), paragraph, false, true};
+    // The next run's tokens are those from `first` on.
+    const auto flush = [&](size_t first) {
       if (run.range.end > run.range.start) atoms.push_back(run);
       run.tokens = 0;
+      run.first_token = first;
       run.starts_paragraph = false;
     };
     for (size_t pos = range.start; pos < range.end;) {
@@ -179,15 +189,18 @@ class Cutter {
       if (end == pos) break;
       const Range word{pos, end};
       const bool large = end - pos > bytes_max();
+      const size_t first = kept();
       const size_t n = large ? size_ + 1 : tokens(word);
       const bool full = run.tokens + n > run_max || end - run.range.start > bytes_max() / 4;
       if (run.range.end > run.range.start && full) {
-        flush();
+        flush(first);
         run.range = {pos, pos};
       }
       if (n > size_) {
+        drop(first);
         cut_word(word, n);
         run.range = {end, end};
+        run.first_token = kept();
       } else {
         if (run.range.end == run.range.start) run.range.start = pos;
         run.range.end = end;
@@ -195,7 +208,7 @@ class Cutter {
       }
       pos = end;
     }
-    flush();
+    flush(kept());
   }
 
   /// Bytes of one word, each piece as large as its count allows: guess from the tokens per byte so far, halve until it
@@ -205,14 +218,16 @@ class Cutter {
     for (size_t pos = word.start; pos < word.end;) {
       size_t step = std::min(guess, word.end - pos);
       Range piece{pos, piece_end(pos, step, word.end)};
+      const size_t first = kept();
       size_t piece_tokens = tokens(piece);
       while (piece_tokens > size_ && step > 1) {
+        drop(first);
         step /= 2;
         guess = std::max<size_t>(step, 4);
         piece.end = piece_end(pos, step, word.end);
         piece_tokens = tokens(piece);
       }
-      atoms.push_back({piece, piece_tokens, false, true, false});
+      atoms.push_back({piece, piece_tokens, first, false, true, false});
       pos = piece.end;
     }
   }
@@ -225,7 +240,7 @@ class Cutter {
 
   std::string_view text_;
   size_t size_;
-  const TokenCounter& count_;
+  TokenKeeper& keeper_;
 };
 
 /// Fills chunks with the atoms of one section.
@@ -240,7 +255,7 @@ class Packer {
       const size_t last = fill(atoms, first, fresh);  // one past
       size_t tokens = 0;
       for (size_t i = first; i < last; ++i) tokens += atoms[i].tokens;
-      out_.push_back({atoms[first].range.start, atoms[last - 1].range.end, tokens, path});
+      out_.push_back({atoms[first].range.start, atoms[last - 1].range.end, tokens, atoms[first].first_token, path});
       first = last < atoms.size() ? overlap_start(atoms, first, last) : last;
       fresh = last;
     }
@@ -316,11 +331,11 @@ void cut_section(const Section& section, const std::vector<Block>& blocks, size_
 }  // namespace
 
 std::vector<ChunkSpan> chunk_text(std::string_view text, const Structure& structure, const ChunkOptions& options,
-                                  const TokenCounter& count) {
+                                  TokenKeeper& keeper) {
   TESSERA_ASSERT(options.size >= 16 && options.overlap < options.size);
   std::vector<ChunkSpan> out;
   Sections sections(text, structure.headings);
-  Cutter cutter(text, options, count);
+  Cutter cutter(text, options, keeper);
   Packer packer(options, out);
   size_t next_block = 0;
   for (Section section; sections.next(section);) {
@@ -328,6 +343,12 @@ std::vector<ChunkSpan> chunk_text(std::string_view text, const Structure& struct
     packer.pack(cutter.atoms, section.path);
   }
   return out;
+}
+
+std::vector<ChunkSpan> chunk_text(std::string_view text, const Structure& structure, const ChunkOptions& options,
+                                  const TokenCounter& count) {
+  TokenKeeper nothing{.read = [&count](std::string_view piece, std::vector<uint16_t>&) { return count(piece); }};
+  return chunk_text(text, structure, options, nothing);
 }
 
 }  // namespace tessera::text

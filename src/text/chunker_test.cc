@@ -179,5 +179,51 @@ TEST(Chunker, IsLinear) {
   }
 }
 
+TEST(Chunker, KeepsEachChunksTokens) {
+  // Sentences, blocks larger than a chunk, sentences of many words, words larger than a chunk.
+  std::mt19937 random(11);
+  for (int round = 0; round < 300; ++round) {
+    std::string text;
+    Structure structure;
+    for (size_t parts = random() % 12; parts > 0; --parts) {
+      const size_t start = text.size();
+      const size_t words_in = random() % 5 == 0 ? 40 : random() % 9;
+      for (size_t i = 0; i < words_in; ++i)
+        text += std::string(1 + random() % 6, static_cast<char>('a' + random() % 26)) + " ";
+      if (random() % 4 == 0) text += std::string(random() % 600, 'x');
+      text += random() % 2 == 0 ? ".\n" : "!\n\n";
+      if (random() % 4 == 0) structure.headings.push_back({start, static_cast<int>(1 + random() % 3), "title"});
+      if (random() % 4 == 0) structure.blocks.push_back({start, text.size()});
+    }
+    const ChunkOptions options{.size = 16 + random() % 16, .overlap = random() % 8};
+    // A token is its word's first byte and its size; of long words, one for every eight bytes.
+    TokenKeeper keeper;
+    keeper.read = [](std::string_view piece, std::vector<uint16_t>& tokens) {
+      size_t found = 0;
+      for (size_t pos = 0; pos < piece.size();) {
+        size_t end = pos;
+        while (end < piece.size() && end - pos < 8 && !is_space(piece[end])) ++end;
+        if (end > pos) tokens.push_back(static_cast<uint16_t>(piece[pos] * 16 + static_cast<int>(end - pos))), ++found;
+        pos = std::max(end, pos + 1);
+        if (end == pos && pos < piece.size() && is_space(piece[pos])) ++pos;
+      }
+      return found;
+    };
+    const auto chunks = chunk_text(text, structure, options, keeper);
+    size_t covered = 0;
+    for (const ChunkSpan& chunk : chunks) {
+      std::vector<uint16_t> read;
+      ASSERT_EQ(keeper.read(std::string_view(text).substr(chunk.start, chunk.end - chunk.start), read), chunk.tokens);
+      ASSERT_LE(chunk.first_token, covered);
+      ASSERT_LE(chunk.first_token + chunk.tokens, keeper.tokens.size());
+      ASSERT_EQ(read, std::vector<uint16_t>(
+                          keeper.tokens.begin() + static_cast<ptrdiff_t>(chunk.first_token),
+                          keeper.tokens.begin() + static_cast<ptrdiff_t>(chunk.first_token + chunk.tokens)));
+      covered = chunk.first_token + chunk.tokens;
+    }
+    ASSERT_EQ(covered, keeper.tokens.size());
+  }
+}
+
 }  // namespace
 }  // namespace tessera::text

@@ -6,7 +6,8 @@
 namespace tessera::text {
 
 /// The English stemmer Porter2 (snowballstem.org). Give it folded terms; what is not ASCII letters comes back as it is.
-/// Not thread-safe: one for each thread or task; making one costs about a microsecond.
+/// Not thread-safe: one for each thread or task; making one costs about a microsecond. One that has stemmed a hundred
+/// words begins to remember them (64 KB), which saves most of the work on a text.
 class Stemmer {
  public:
   Stemmer();

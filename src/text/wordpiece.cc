@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 #include "text/utf8.h"
 
@@ -186,41 +187,102 @@ size_t WordPiece::take_code_point(std::string_view text, size_t pos, Word& word,
   return point.size;
 }
 
-WordPiece::Progress WordPiece::encode(std::string_view text, std::span<uint16_t> out) const {
-  size_t ids = 0, pos = 0;
+/// One word, or one mark that stands alone, at `pos`, where no ASCII blank is.
+size_t WordPiece::read_word(std::string_view text, size_t& pos, uint16_t* out) const {
   Word word;
-  while (pos < text.size() && ids + kOutMin <= out.size() + 1) {
-    // `word` is empty here: one turn reads one word, or one mark that stands alone.
-    while (pos < text.size() && kAscii.kind[byte_at(text, pos)] == kBlank) ++pos;
-    bool ended = false;
-    while (pos < text.size() && !ended) {
-      const unsigned char byte = byte_at(text, pos);
-      switch (kAscii.kind[byte]) {
-        case kWordByte:
-          if (word.chars < kCharsMax) {
-            word.add(kAscii.lower[byte]);
-          } else {
-            ++word.chars;
-          }
-          ++pos;
-          break;
-        case kBlank:
-          ended = true;
-          break;
-        case kControl:
-          ++pos;
-          break;
-        case kPunctuation:
-          if (word.chars == 0) word.add(static_cast<char>(byte)), ++pos;
-          ended = true;
-          break;
-        case kWide:
-          pos += take_code_point(text, pos, word, ended);
-          break;
-      }
+  bool ended = false;
+  while (pos < text.size() && !ended) {
+    const unsigned char byte = byte_at(text, pos);
+    switch (kAscii.kind[byte]) {
+      case kWordByte:
+        if (word.chars < kCharsMax) {
+          word.add(kAscii.lower[byte]);
+        } else {
+          ++word.chars;
+        }
+        ++pos;
+        break;
+      case kBlank:
+        ended = true;
+        break;
+      case kControl:
+        ++pos;
+        break;
+      case kPunctuation:
+        if (word.chars == 0) word.add(static_cast<char>(byte)), ++pos;
+        ended = true;
+        break;
+      case kWide:
+        pos += take_code_point(text, pos, word, ended);
+        break;
     }
-    ids += emit(word, out.data() + ids);
-    word.clear();
+  }
+  return emit(word, out);
+}
+
+WordPieceMemo::Key WordPieceMemo::key_of(std::string_view text, size_t pos, size_t size) {
+  Key key;
+  if (text.size() - pos >= sizeof key) {
+    std::memcpy(&key, text.data() + pos, sizeof key);
+    const auto keep = [](size_t bytes) { return bytes >= 8 ? ~uint64_t{0} : (uint64_t{1} << (bytes * 8)) - 1; };
+    key.low &= keep(size);
+    key.high &= size <= 8 ? 0 : keep(size - 8);
+  } else {
+    std::memcpy(&key, text.data() + pos, size);
+  }
+  return key;
+}
+
+WordPieceMemo::Entry& WordPieceMemo::at(const Key& key) {
+  constexpr uint64_t kHigh = 0xff51afd7ed558ccdULL;
+  const uint64_t mixed = (key.low ^ (key.high * kHigh)) * kSpread;
+  return entries_[mixed >> (64 - kBits)];
+}
+
+/// As read_word, but looks into the memo first if a short ASCII word or a mark stands at `pos`, and ends there.
+size_t WordPiece::recall_word(std::string_view text, size_t& pos, uint16_t* out, WordPieceMemo& memo) const {
+  static_assert(std::endian::native == std::endian::little);
+  constexpr uint64_t kLowerCase = 0x2020202020202020ULL;  // letters and digits only: digits have the bit
+  size_t size = 0;
+  const size_t longest = std::min(text.size() - pos, WordPieceMemo::kWordMax);
+  while (size < longest && kAscii.kind[byte_at(text, pos + size)] == kWordByte) ++size;
+  WordPieceMemo::Key key;
+  if (size > 0) {
+    if (pos + size < text.size()) {
+      const Kind after = kAscii.kind[byte_at(text, pos + size)];
+      if (after != kBlank && after != kPunctuation) return read_word(text, pos, out);
+    }
+    key = WordPieceMemo::key_of(text, pos, size);
+    // Bytes that are not there stay zero.
+    key.low |= key.low == 0 ? 0 : kLowerCase >> (size >= 8 ? 0 : 64 - size * 8);
+    key.high |= size <= 8 ? 0 : kLowerCase >> (128 - size * 8);
+  } else if (kAscii.kind[byte_at(text, pos)] == kPunctuation) {
+    size = 1;
+    key.low = byte_at(text, pos);
+  } else {
+    return read_word(text, pos, out);
+  }
+  WordPieceMemo::Entry& entry = memo.at(key);
+  if (entry.word == key) {
+    std::memcpy(out, entry.ids.data(), sizeof entry.ids);  // all of them: faster, and `out` holds kOutMin
+    pos += size;
+    return entry.count;
+  }
+  const size_t count = read_word(text, pos, out);
+  if (count <= entry.ids.size()) {
+    std::copy_n(out, count, entry.ids.begin());
+    entry.count = static_cast<uint16_t>(count);
+    entry.word = key;
+  }
+  return count;
+}
+
+WordPiece::Progress WordPiece::encode(std::string_view text, std::span<uint16_t> out, WordPieceMemo* memo) const {
+  size_t ids = 0, pos = 0;
+  while (ids + kOutMin <= out.size() + 1) {
+    while (pos < text.size() && kAscii.kind[byte_at(text, pos)] == kBlank) ++pos;
+    if (pos == text.size()) break;
+    ids += memo == nullptr ? read_word(text, pos, out.data() + ids) : recall_word(text, pos, out.data() + ids, *memo);
   }
   return {ids, pos};
 }

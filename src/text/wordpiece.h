@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,6 +19,30 @@ struct WordPieceTables {
   std::span<const uint32_t> image_offsets;  ///< where the text of image i starts in image_bytes
   std::string_view image_bytes;             ///< what a code point becomes after NFD, accents stripped, lower case
   uint16_t unknown = 0;                     ///< id of [UNK]
+};
+
+/// ASCII words of up to 16 bytes and their ids, so that encode() looks each up once. 128 KB; for one thread at a time
+/// and one vocabulary. A later word takes a former one's place.
+class WordPieceMemo {
+ private:
+  friend class WordPiece;
+  struct Key {
+    uint64_t low = 0, high = 0;  // the bytes in lower case, then zeros
+    bool operator==(const Key&) const = default;
+  };
+  struct Entry {
+    Key word;  // zeros: none
+    std::array<uint16_t, 7> ids;
+    uint16_t count = 0;
+  };
+  static_assert(sizeof(Entry) == 32);
+
+  static constexpr unsigned kBits = 12;
+  static constexpr size_t kWordMax = sizeof(Key);
+  static Key key_of(std::string_view text, size_t pos, size_t size);
+  Entry& at(const Key& key);
+
+  std::array<Entry, size_t{1} << kBits> entries_{};
 };
 
 /// BERT's uncased tokenizer: clean, space CJK, strip accents, lower case, split at punctuation, then greedy longest
@@ -41,7 +66,8 @@ class WordPiece {
   explicit WordPiece(const WordPieceTables& tables);
 
   /// Writes the ids of whole words from the start of `text` until the text ends or `out` might not hold another word.
-  Progress encode(std::string_view text, std::span<uint16_t> out) const;
+  /// The same ids with a memo as without, several times sooner.
+  Progress encode(std::string_view text, std::span<uint16_t> out, WordPieceMemo* memo = nullptr) const;
 
   /// Tokens of a text.
   [[nodiscard]] size_t count(std::string_view text) const;
@@ -61,6 +87,8 @@ class WordPiece {
   [[nodiscard]] uint16_t find(uint64_t hash, std::string_view bytes) const;
   size_t emit(const Word& word, uint16_t* out) const;
   size_t split(std::string_view word, uint16_t* out) const;
+  size_t read_word(std::string_view text, size_t& pos, uint16_t* out) const;
+  size_t recall_word(std::string_view text, size_t& pos, uint16_t* out, WordPieceMemo& memo) const;
   size_t take_code_point(std::string_view text, size_t pos, Word& word, bool& ends_word) const;
 
   WordPieceTables tables_;

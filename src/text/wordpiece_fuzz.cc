@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
@@ -48,7 +49,7 @@ struct Vocabulary {
 
 }  // namespace
 
-/// Small and large buffers give the same ids, always move on, and count() agrees.
+/// With and without a memo, small and large buffers give the same ids, always move on, and count() agrees.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Vocabulary vocabulary;
   static const WordPiece tokenizer = vocabulary.tokenizer();
@@ -56,6 +57,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint16_t> large(size * 4 + WordPiece::kOutMin), small, out(WordPiece::kOutMin);
   const auto whole = tokenizer.encode(text, large);
   if (whole.bytes != size) std::abort();
+  static WordPieceMemo memo;  // stays: what earlier inputs left must not show
+  std::vector<uint16_t> recalled(large.size());
+  const auto again = tokenizer.encode(text, recalled, &memo);
+  if (again.bytes != size || again.ids != whole.ids) std::abort();
+  if (!std::equal(recalled.begin(), recalled.begin() + static_cast<ptrdiff_t>(again.ids), large.begin())) std::abort();
   large.resize(whole.ids);
   for (std::string_view rest = text; !rest.empty();) {
     const auto progress = tokenizer.encode(rest, out);

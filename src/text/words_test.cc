@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
 #include <vector>
 
@@ -84,6 +85,23 @@ TEST(Stemmer, FindsTheStemOfEnglishWords) {
   EXPECT_EQ(stemmer.stem("東京"), "東京");
   EXPECT_EQ(stemmer.stem("as"), "as");
   EXPECT_EQ(stemmer.stem(""), "");
+}
+
+TEST(Stemmer, RemembersWhatItWouldFind) {
+  std::mt19937 random(5);
+  const std::vector<std::string> ends{"s", "ed", "ing", "ations", "ly", "fulness", "y", "ies", "iveness", ""};
+  const auto word = [&] {
+    std::string out;
+    for (size_t size = 1 + random() % 14; out.size() < size;) out += static_cast<char>('a' + random() % 26);
+    return out + ends[random() % ends.size()];
+  };
+  std::vector<std::string> words;
+  for (int i = 0; i < 5000; ++i) words.push_back(word());
+  Stemmer stemmer;
+  for (int i = 0; i < 30'000; ++i) {
+    const std::string& each = words[random() % words.size()];
+    ASSERT_EQ(stemmer.stem(each), Stemmer().stem(each)) << each;
+  }
 }
 
 }  // namespace
