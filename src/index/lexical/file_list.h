@@ -72,6 +72,19 @@ class FileList {
     return out.rows[kListBlock - 1] == last_rows_[block] && last_rows_[block] < rows_ ? kListBlock : 0;
   }
 
+  /// How many postings have a row below `row`.
+  [[nodiscard]] uint32_t postings_below(Row row) const {
+    const uint32_t block = last_rows_ == nullptr
+                               ? 0
+                               : static_cast<uint32_t>(std::lower_bound(last_rows_, last_rows_ + blocks_, row) - last_rows_);
+    if (block >= blocks_) return info_ == nullptr ? 0 : info_->df;
+    DecodedBlock decoded;
+    const size_t count = decode_rows(block, decoded);
+    const uint32_t* const rows = decoded.rows.data();
+    return block * static_cast<uint32_t>(kListBlock) +
+           static_cast<uint32_t>(std::lower_bound(rows, rows + count, row) - rows);
+  }
+
   /// After decode_rows(block) gave rows: their frequencies.
   void decode_tfs(uint32_t block, DecodedBlock& out) const {
     if (count_of(block) == kListBlock) unpack_tfs(data(block), widths_of(block), out.tfs.data());

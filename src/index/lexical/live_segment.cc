@@ -26,7 +26,7 @@ uint8_t* put_varint(uint8_t* out, uint32_t value) {
 LiveSegment::LiveSegment(Row first_row, float reference_length, size_t terms)
     : first_row_(first_row),
       reference_length_(std::max(reference_length, 1.0F)),
-      slots_(std::bit_ceil(std::max<size_t>(1024, terms * 3 / 2))) {}
+      slots_(std::bit_ceil(std::max<size_t>(64, terms * 3 / 2))) {}
 
 size_t LiveSegment::memory_bytes() const {
   constexpr size_t kMapNode = 40;
@@ -123,25 +123,33 @@ uint32_t LiveSegment::insert(std::string_view term, uint32_t hash) {
 
 void LiveSegment::append_sequence(std::span<const uint32_t> sequence, uint32_t length) {
   const size_t bound = sequence.size() * kVarintMax;
-  uint8_t* out;
-  if (bound > sequences_.kPiece / 4) {  // a row of very many words has its own room
+  const bool own_room = bound > sequences_.kPiece / 4;  // a row of very many words
+  uint8_t* out = nullptr;
+  size_t place = 0;
+  if (own_room) {
+    place = long_sequences_.size();
     out = long_sequences_.emplace_back(std::make_unique_for_overwrite<uint8_t[]>(bound)).get();
     long_bytes_ += bound;
-  } else {
-    out = bound == 0 ? nullptr : &sequences_[sequences_.extend(bound)];
+  } else if (bound > 0) {
+    place = sequences_.extend(bound);
+    out = &sequences_[place];
   }
   uint8_t* const start = out;
   for (const uint32_t local : sequence) {
     out = put_varint(out, local == PreparedRows::kPartEnd ? 0 : numbers_[local] + 1);
   }
   const auto bytes = static_cast<size_t>(out - start);
-  if (bound <= sequences_.kPiece / 4) sequences_.give_back(bound - bytes);
-  row_info_.push_back({start, static_cast<uint32_t>(bytes), length});
+  if (!own_room) sequences_.give_back(bound - bytes);
+  row_info_.push_back({static_cast<uint32_t>(place), own_room, static_cast<uint32_t>(bytes), length});
 }
 
 void LiveSegment::add_posting(uint32_t number, uint32_t row, uint32_t tf, ImpactBound bound) {
   TermInfo& info = term_info_[number];
   info.tail_bound = std::max(info.tail_bound, bound);
+  if (info.batch != open_first_) {
+    info.batch = static_cast<uint16_t>(open_first_);
+    info.before = info.count;
+  }
   if (tf >= kManyTimes) {
     many_[uint64_t{number} << 16 | row] = tf;
     tf = kManyTimes;
@@ -215,20 +223,6 @@ void LiveSegment::seal_block(TermInfo& info) {
   const_cast<uint32_t*>(all.last_rows)[block] = all.postings[info.count - 1] >> 16;
   const_cast<ImpactBound*>(all.bounds)[block] = info.tail_bound;
   info.tail_bound = 0;
-}
-
-void LiveSegment::count_row(Row row, bool up) {
-  const std::span<const uint8_t> codes = sequence(row);
-  VarintReader reader(codes);
-  while (!reader.at_end()) {
-    const uint32_t code = reader.next();
-    if (code == 0) continue;
-    TermInfo& info = term_info_[code - 1];
-    if (info.counted == row && info.counted_down != up) continue;
-    info.counted = static_cast<uint16_t>(row);
-    info.counted_down = !up;
-    info.live += up ? 1 : -1;
-  }
 }
 
 }  // namespace tessera::index

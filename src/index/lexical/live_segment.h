@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <memory>
@@ -14,7 +15,8 @@
 
 namespace tessera::index {
 
-/// An array that grows by pieces of 2^Bits elements: elements never move, growing never copies them.
+/// An array that grows by pieces of 2^Bits elements. Only the first piece, which begins small and doubles, ever moves;
+/// the others come whole, so that growing never copies much.
 template <class T, unsigned Bits>
 class PieceArray {
  public:
@@ -23,32 +25,54 @@ class PieceArray {
   T& operator[](size_t i) { return pieces_[i >> Bits][i & (kPiece - 1)]; }
   const T& operator[](size_t i) const { return pieces_[i >> Bits][i & (kPiece - 1)]; }
   void push_back(const T& value) {
-    if (size_ == pieces_.size() * kPiece) pieces_.push_back(std::make_unique_for_overwrite<T[]>(kPiece));
+    if (size_ == end_) grow(1);
     (*this)[size_++] = value;
   }
   /// Skips to the next piece if fewer than `count` elements are left in this one; returns the number of the first of
   /// `count` elements that lie beside each other. `count` <= kPiece.
   size_t extend(size_t count) {
-    if (pieces_.size() * kPiece - size_ < count) {
-      size_ = pieces_.size() * kPiece;
-      pieces_.push_back(std::make_unique_for_overwrite<T[]>(kPiece));
-    }
+    if (end_ - size_ < count) grow(count);
     const size_t first = size_;
     size_ += count;
     return first;
   }
   /// Takes back the last `count` of what extend() gave.
   void give_back(size_t count) { size_ -= count; }
-  [[nodiscard]] size_t memory_bytes() const { return pieces_.size() * kPiece * sizeof(T); }
+  [[nodiscard]] size_t memory_bytes() const {
+    return pieces_.empty() ? 0 : (first_ + (pieces_.size() - 1) * kPiece) * sizeof(T);
+  }
 
  private:
+  static constexpr size_t kSmallest = std::min<size_t>(kPiece, 32);
+
+  void grow(size_t count) {
+    if (first_ < kPiece && size_ + count <= kPiece) {
+      first_ = std::bit_ceil(std::max(kSmallest, size_ + count));
+      auto piece = std::make_unique_for_overwrite<T[]>(first_);
+      if (pieces_.empty()) {
+        pieces_.push_back(std::move(piece));
+      } else {
+        std::copy_n(pieces_[0].get(), size_, piece.get());
+        pieces_[0] = std::move(piece);
+      }
+      end_ = first_;
+      return;
+    }
+    size_ = pieces_.size() * kPiece;
+    pieces_.push_back(std::make_unique_for_overwrite<T[]>(kPiece));
+    end_ = size_ + kPiece;
+  }
+
   std::vector<std::unique_ptr<T[]>> pieces_;
   size_t size_ = 0;
+  size_t end_ = 0;    // of the last piece
+  size_t first_ = 0;  // elements the first piece has room for
 };
 
 /// The segment rows are appended to: a hash table of terms and, for each, its postings in one growing array of words
 /// (16 bits row, 16 bits frequency) out of a common pool; for each row the sequence of its terms. Guarded by its
-/// collection's lock; what was appended before a freeze never changes, apart from the counts of live rows.
+/// collection's lock; what was appended before a freeze never changes. The rows appended since the last close() are open:
+/// they count for no term yet.
 class LiveSegment {
  public:
   static constexpr uint32_t kNone = 0xFFFFFFFF;
@@ -69,21 +93,26 @@ class LiveSegment {
   /// Makes the table of terms big enough. By the applier, without a lock; takes effect with the next append.
   void prepare_room(const PreparedRows& rows);
   void append(const PreparedRows& rows);
-  /// Adds 1 to, or takes it from, the live rows of each term of the row; up once, then perhaps down once. Rows one
-  /// after the other.
-  void count_row(Row row, bool up);
+  /// The open rows begin to count.
+  void close() { open_first_ = rows(); }
+  [[nodiscard]] Row open_first() const { return open_first_; }
 
   [[nodiscard]] uint32_t find(std::string_view term, uint32_t hash) const;
   [[nodiscard]] std::string_view term(uint32_t number) const {
     const TermBytes& at = term_bytes_[number];
     return {&bytes_[at.offset], at.size};
   }
-  [[nodiscard]] uint32_t live_rows_with(uint32_t number) const { return term_info_[number].live; }
+  /// Rows with the term that are not open.
+  [[nodiscard]] uint32_t rows_with(uint32_t number) const {
+    const TermInfo& info = term_info_[number];
+    return open_first_ < rows() && info.batch == open_first_ ? info.before : info.count;
+  }
   [[nodiscard]] uint32_t length(Row row) const { return row_info_[row].length; }
   /// Variable-length integers: a term's number plus one, or 0 between two parts.
   [[nodiscard]] std::span<const uint8_t> sequence(Row row) const {
     const RowInfo& info = row_info_[row];
-    return {info.sequence, info.bytes};
+    if (info.bytes == 0) return {};
+    return {info.own_room ? long_sequences_[info.sequence].get() : &sequences_[info.sequence], info.bytes};
   }
 
   /// A term's postings: `count` words; with 128 or more also the last row and the bound of each full block.
@@ -110,9 +139,8 @@ class LiveSegment {
   struct TermInfo {
     uint32_t count = 0;  ///< postings
     uint32_t at = 0;     ///< the posting itself, or where in the pool
-    uint32_t live = 0;
-    uint16_t counted = 0;        ///< the row count_row came with last, and
-    bool counted_down = true;    ///< which way
+    uint32_t before = 0;         ///< postings before those of the rows opened last
+    uint16_t batch = 0;          ///< the first of these rows
     ImpactBound tail_bound = 0;  ///< of the postings behind the last full block
   };
   struct TermBytes {
@@ -120,8 +148,9 @@ class LiveSegment {
     uint32_t size = 0;
   };
   struct RowInfo {
-    const uint8_t* sequence = nullptr;
-    uint32_t bytes = 0;
+    uint32_t sequence = 0;  ///< place in sequences_, or in long_sequences_
+    uint32_t own_room : 1 = 0;
+    uint32_t bytes : 31 = 0;
     uint32_t length = 0;
   };
   static size_t array_words(uint32_t capacity) {
@@ -138,6 +167,7 @@ class LiveSegment {
   void append_sequence(std::span<const uint32_t> sequence, uint32_t length);
 
   Row first_row_;
+  Row open_first_ = 0;
   float reference_length_;
   std::vector<Slot> slots_;       // a power of two, at most 2/3 full
   std::vector<Slot> next_slots_;  // the applier's: takes the place of slots_ at the next append

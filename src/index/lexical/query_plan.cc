@@ -83,8 +83,9 @@ class Planner {
 
   static void expand_live(const Part& part, std::string_view prefix, std::unordered_map<std::string, uint64_t>& found) {
     for (uint32_t number = 0; number < part.live->terms(); ++number) {
-      const uint32_t df = part.live->live_rows_with(number);
-      if (df > 0 && part.live->term(number).starts_with(prefix)) found[std::string(part.live->term(number))] += df;
+      if (!part.live->term(number).starts_with(prefix)) continue;
+      const uint32_t df = part.rows_with(number);
+      if (df > 0) found[std::string(part.live->term(number))] += df;
     }
   }
 

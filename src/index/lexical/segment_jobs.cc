@@ -17,9 +17,12 @@ unsigned tier_of(uint64_t rows, size_t freeze_rows) {
 
 class SegmentJob final : public LexicalJob {
  public:
-  explicit SegmentJob(FileStore& files) : files_(files) {}
+  SegmentJob(FileStore& files, std::shared_ptr<RetiredSegments> retired)
+      : files_(files), retired_(std::move(retired)) {}
 
   base::Result<> run(const std::atomic<bool>& stop) override {
+    if (!stop.load(std::memory_order_relaxed)) retired_->clear();
+    if (inputs.empty()) return {};
     std::vector<SegmentSource> sources;
     for (Input& input : inputs) {
       SegmentSource& source = sources.emplace_back();
@@ -30,8 +33,31 @@ class SegmentJob final : public LexicalJob {
         source.new_rows[row] = bit_of(input.gone, row) ? kGoneRow : input.first - first + row;
       }
     }
-    TESSERA_TRY(result, write_segment(files_, sources, rows, stop));
+    TESSERA_TRY(part.file, write_segment(files_, sources, rows, stop));
+    if (!part.file) return {};
+    part.first = first;
+    part.gone.resize((size_t{rows} + 63) / 64);
+    for (const SegmentSource& source : sources) {
+      const Row shift = inputs[static_cast<size_t>(&source - sources.data())].first - first;
+      for (Row row = 0; row < source.rows(); ++row) {
+        if (source.new_rows[row] == kGoneRow) set_bit(part.gone, shift + row);
+      }
+    }
+    part.counted = all_bits(rows);
+    for (size_t word = 0; word < part.gone.size(); ++word) part.counted[word] &= ~part.gone[word];
+    part.gone_rows = count_bits(part.gone, {0, rows});
+    part.counted_rows = rows - part.gone_rows;
+    part.counted_length = part.file->length_sum();
+    catch_up();
     return {};
+  }
+
+  /// Removes from the new part what was removed from the old ones meanwhile.
+  void catch_up() {
+    for (RowRange range : removals->take()) {
+      range = {std::max(range.first, first), std::min(range.end, first + rows)};
+      if (range.first < range.end) part.remove({range.first - first, range.end - first});
+    }
   }
 
   struct Input {
@@ -44,10 +70,12 @@ class SegmentJob final : public LexicalJob {
   Row first = 0;
   Row rows = 0;
   std::vector<Input> inputs;
-  std::shared_ptr<const Segment> result;
+  std::shared_ptr<RemovalLog> removals = std::make_shared<RemovalLog>();
+  Part part;  // the outcome
 
  private:
   FileStore& files_;
+  std::shared_ptr<RetiredSegments> retired_;
 };
 
 uint64_t sequence_bytes(const Part& part) {
@@ -115,47 +143,37 @@ std::unique_ptr<LexicalJob> SegmentedIndex::plan() const {
     chosen = run_to(parts, last, state_->options);
     if (chosen.count == 0 && (parts[last].live || is_stale(parts[last]))) chosen = {last, 1};
   }
-  if (chosen.count == 0) return nullptr;
-  auto job = std::make_unique<SegmentJob>(state_->files);
+  if (chosen.count == 0 && state_->retired->empty()) return nullptr;
+  auto job = std::make_unique<SegmentJob>(state_->files, state_->retired);
+  if (chosen.count == 0) return job;
   job->first = parts[chosen.first].first;
   for (const Part& part : std::span(parts).subspan(chosen.first, chosen.count)) {
     job->inputs.push_back({part.first, part.rows(), part.live, part.file, part.gone});
     job->rows += part.rows();
   }
+  state_->removals = job->removals;
   return job;
 }
 
 void SegmentedIndex::install(std::unique_ptr<LexicalJob> finished) {
   auto* const job = dynamic_cast<SegmentJob*>(finished.get());
-  if (job == nullptr || !job->result) return;
+  if (job == nullptr || !job->part.file) return;
   std::vector<Part>& parts = state_->parts;
   const auto begin = std::ranges::find(parts, job->first, &Part::first);
   if (static_cast<size_t>(parts.end() - begin) <= job->inputs.size()) return;
-  Part merged;
-  merged.first = job->first;
-  merged.file = job->result;
-  merged.counted.resize((job->rows + 63) / 64);
-  merged.gone.resize(merged.counted.size());
-  for (size_t i = 0; i < job->inputs.size(); ++i) {
-    const Part& part = begin[static_cast<ptrdiff_t>(i)];
-    const SegmentJob::Input& input = job->inputs[i];
-    if (part.live != input.live || part.file != input.file || part.first != input.first) return;  // not our parts
-    const Row shift = part.first - merged.first;
-    for (Row row = 0; row < part.rows(); ++row) {
-      if (bit_of(part.counted, row)) set_bit(merged.counted, shift + row);
-      if (!bit_of(part.gone, row)) continue;
-      set_bit(merged.gone, shift + row);
-      if (bit_of(input.gone, row)) continue;
-      ++merged.stale_rows;
-      if (!merged.removed) merged.removed = std::make_unique<RemovedTerms>(merged.file->terms());
-      merged.removed->add_row(shift + row, merged.file->sequence(shift + row));
-    }
-    merged.counted_rows += part.counted_rows;
-    merged.gone_rows += part.gone_rows;
-    merged.counted_length += part.counted_length;
+  const auto end = begin + static_cast<ptrdiff_t>(job->inputs.size());
+  const auto same = [](const Part& part, const SegmentJob::Input& input) {
+    return part.live == input.live && part.file == input.file && part.first == input.first;
+  };
+  if (!std::ranges::equal(begin, end, job->inputs.begin(), job->inputs.end(), same)) return;  // not our parts
+  job->catch_up();
+  for (auto part = begin; part != end; ++part) {
+    if (part->live) state_->let_go(std::move(part->live));
+    if (part->file) state_->let_go(std::move(part->file));
+    if (part->removed) state_->let_go(std::move(part->removed));
   }
-  *begin = std::move(merged);
-  parts.erase(begin + 1, begin + static_cast<ptrdiff_t>(job->inputs.size()));
+  *begin = std::move(job->part);
+  parts.erase(begin + 1, end);
 }
 
 }  // namespace tessera::index

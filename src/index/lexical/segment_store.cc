@@ -27,8 +27,10 @@ base::Result<std::shared_ptr<const IndexFile>> write_removals(FileStore& files, 
   writer->put_array(std::span<const uint64_t>(part.counted));
   std::vector<uint8_t> pairs;
   uint32_t before = 0;
-  for (uint32_t term = 0; part.removed && term < part.removed->terms(); ++term) {
-    const uint32_t count = part.removed->count(term);
+  const std::unique_ptr<RemovedTerms> settled = part.unsettled.empty() ? nullptr : part.settled();
+  const RemovedTerms* const removed = part.live ? nullptr : settled ? settled.get() : part.removed.get();
+  for (uint32_t term = 0; removed != nullptr && term < removed->terms(); ++term) {
+    const uint32_t count = removed->count(term);
     if (count == 0) continue;
     append_varint(pairs, term - before);
     append_varint(pairs, count);
@@ -63,15 +65,9 @@ bool read_removals(std::string_view bytes, Part& part) {
   return true;
 }
 
-void fill_bits(std::vector<uint64_t>& bits, Row rows) {
-  bits.assign((rows + 63) / 64, ~uint64_t{0});
-  if (rows % 64 != 0) bits.back() = (uint64_t{1} << (rows % 64)) - 1;
-}
-
 /// What is known of a part beside its files: whatever does not count is gone.
 bool finish_part(Part& part) {
-  std::vector<uint64_t> all;
-  fill_bits(all, part.rows());
+  const std::vector<uint64_t> all = all_bits(part.rows());
   part.gone.resize(all.size());
   for (size_t w = 0; w < all.size(); ++w) {
     part.gone[w] = all[w] & ~part.counted[w];
@@ -97,7 +93,7 @@ base::Result<Part> load_part(FileStore& files, ByteReader& record, Row first) {
     TESSERA_TRY(part.saved_removals, files.open(removals, Verify::now));
     if (!read_removals(part.saved_removals->bytes(), part)) return damaged(removals.name + ": not sound");
   } else {
-    fill_bits(part.counted, part.rows());
+    part.counted = all_bits(part.rows());
   }
   if (!finish_part(part)) return damaged(entry.name + ": counts that contradict each other");
   return part;
@@ -107,6 +103,7 @@ base::Result<Part> load_part(FileStore& files, ByteReader& record, Row first) {
 
 base::Result<> SegmentedIndex::save(ByteWriter& record, std::vector<FileEntry>& entries) {
   const std::atomic<bool> never{false};
+  state_->retired->clear();
   std::vector<Part*> kept;
   for (Part& part : state_->parts) {
     if (part.rows() > 0) kept.push_back(&part);
@@ -137,17 +134,16 @@ base::Result<> SegmentedIndex::save(ByteWriter& record, std::vector<FileEntry>& 
 void SegmentedIndex::release_saved() {
   std::vector<Part>& parts = state_->parts;
   for (size_t i = 0; i < parts.size(); ++i) {
-    Part& part = parts[i];
     const bool last = i + 1 == parts.size();
-    if (!part.live || !part.saved || part.pending() > 0 || (last && part.rows() < kKeepLiveRows)) continue;
-    if (last) {
-      state_->begin_live();
-      parts[i].live.reset();
-      parts[i].file = std::move(parts[i].saved);
-      return;
-    }
-    part.live.reset();
-    part.file = std::move(part.saved);
+    if (!parts[i].live || !parts[i].saved || parts[i].pending() > 0) continue;
+    if (last && parts[i].rows() < kKeepLiveRows) continue;
+    if (last) state_->begin_live();
+    Part& part = parts[i];
+    part.file = std::move(part.saved);  // which has only the rows that count
+    state_->let_go(std::move(part.live));
+    part.removed.reset();
+    part.unsettled.clear();
+    if (last) return;
   }
 }
 
@@ -212,7 +208,7 @@ base::Result<std::unique_ptr<SegmentedIndex>> SegmentedIndex::compacted(const Ro
     Part part;
     part.first = static_cast<Row>(first);
     TESSERA_TRY(part.file, write_segment(state_->files, sources, static_cast<Row>(done - first), never));
-    fill_bits(part.counted, part.rows());
+    part.counted = all_bits(part.rows());
     part.gone.resize(part.counted.size());
     part.counted_rows = part.rows();
     part.counted_length = part.file->length_sum();

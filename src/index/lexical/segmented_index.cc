@@ -13,7 +13,7 @@ namespace tessera::index {
 SegmentedIndex::SegmentedIndex(FileStore& files) : SegmentedIndex(files, Options()) {}
 
 SegmentedIndex::SegmentedIndex(FileStore& files, Options options)
-    : state_(std::make_unique<State>(State{files, options, {}})) {
+    : state_(std::make_unique<State>(State{.files = files, .options = options})) {
   state_->options.freeze_rows = std::clamp<size_t>(options.freeze_rows, 1, LiveSegment::kRowsMax);
   state_->options.segment_rows_max = std::clamp<size_t>(options.segment_rows_max, 1, kSegmentRowsMax);
   state_->begin_live();
@@ -41,7 +41,17 @@ void SegmentedIndex::State::begin_live() {
   parts.push_back(std::move(part));
 }
 
+void SegmentedIndex::State::settle() {
+  constexpr Row kRowsATurn = 256;
+  for (Part& part : parts) {
+    if (part.unsettled.empty()) continue;
+    part.settle(kRowsATurn);
+    return;
+  }
+}
+
 void SegmentedIndex::make_room(const PreparedRows& rows) {
+  state_->retired->clear();
   state_->parts.back().live->prepare_room(rows);
 }
 
@@ -51,28 +61,17 @@ void SegmentedIndex::append(const PreparedRows& rows) {
     state_->begin_live();
   }
   state_->parts.back().append(rows);
+  state_->settle();
 }
 
 void SegmentedIndex::activate(Row first, Row count) {
-  for (Row row = first; row < first + count;) {
-    Part& part = state_->part_of(row);
-    state_->live_rows -= part.counted_rows;
-    state_->live_length -= part.counted_length;
-    const Row end = std::min(first + count, part.first + part.rows());
-    for (; row < end; ++row) part.activate(row - part.first);
-    state_->add_totals(part);
-  }
+  state_->change(first, count, [](Part& part, RowRange range) { part.activate(range); });
 }
 
 void SegmentedIndex::remove(Row first, Row count) {
-  for (Row row = first; row < first + count;) {
-    Part& part = state_->part_of(row);
-    state_->live_rows -= part.counted_rows;
-    state_->live_length -= part.counted_length;
-    const Row end = std::min(first + count, part.first + part.rows());
-    for (; row < end; ++row) part.remove(row - part.first);
-    state_->add_totals(part);
-  }
+  if (const auto log = state_->removals.lock()) log->add({first, first + count});
+  state_->change(first, count, [](Part& part, RowRange range) { part.remove(range); });
+  state_->settle();
 }
 
 std::vector<RowHit> SegmentedIndex::search(const LexicalQuery& query, size_t k, const RowSelection& selection,
@@ -120,7 +119,7 @@ uint64_t SegmentedIndex::terms() const {
   uint64_t parts = 0;
   for (const Part& part : state_->parts) {
     if (part.counted_rows == 0) continue;
-    const uint64_t terms = part.live ? part.live->terms() : part.file->terms();
+    const uint64_t terms = part.terms();
     most = std::max(most, terms);
     sum += terms;
     ++parts;
@@ -133,7 +132,7 @@ size_t SegmentedIndex::memory_bytes() const {
   for (const Part& part : state_->parts) {
     bytes += sizeof(Part) + (part.counted.capacity() + part.gone.capacity()) * sizeof(uint64_t);
     if (part.live) bytes += part.live->memory_bytes();
-    if (part.removed) bytes += size_t{part.removed->terms()} * 2 * sizeof(uint32_t);
+    if (part.removed) bytes += part.removed->memory_bytes();
     if (part.file && !state_->files.on_disk()) bytes += part.file->file().bytes().size();
   }
   return bytes;
