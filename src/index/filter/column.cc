@@ -238,7 +238,7 @@ void ColumnBlock::find_numbers(std::span<const NumberRange> ranges, uint32_t cod
   find_code(code, kernels, among);
   if (ranges.size() <= kWideRangesMax) {
     for (const NumberRange& range : ranges) {
-      kernels.between(numbers_.get(), kBlockWords, range.first, range.last, among.data(), out.data());
+      kernels.between(numbers_.get(), kBlockWords, range, among.data(), out.data());
     }
     return;
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -41,6 +42,11 @@ class DocumentFiles {
   class Writer;
   class Reader;
   static Size size_of(const DocumentTable& table);
+  /// A file of what the table has beyond a former size.
+  static base::Result<std::shared_ptr<const IndexFile>> write(const DocumentTable& table, FileStore& store,
+                                                              const Size& before);
+  /// Adds what a file holds; says what is wrong with it (the table is then to be thrown away), nothing if it is sound.
+  static std::string_view read(DocumentTable& table, const IndexFile& file, bool last);
 
   std::vector<Part> parts_;
   Size end_;

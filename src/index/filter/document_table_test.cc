@@ -365,7 +365,7 @@ TEST_F(ScanKernelsTest, AllFindTheSame) {
       kernels.within16(words.values.data(), kWords, word_low, word_high, out + kWords);
       kernels.within32(longs.values.data(), kWords, long_low, long_high, out + 2 * kWords);
       kernels.among8(bytes.values.data(), kWords, set, out + 3 * kWords);
-      kernels.between(numbers.values.data(), kWords, number_low, number_high, among.data(), out + 4 * kWords);
+      kernels.between(numbers.values.data(), kWords, {number_low, number_high}, among.data(), out + 4 * kWords);
       EXPECT_EQ(results[kind], results[0]) << kernels.name;
     }
     for (size_t i = 0; i < kWords * 64; ++i) {

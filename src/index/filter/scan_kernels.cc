@@ -35,12 +35,12 @@ void among8(const uint8_t* codes, size_t words, const ByteSet& set, uint64_t* ou
   }
 }
 
-void between(const int64_t* numbers, size_t words, int64_t first, int64_t last, const uint64_t* among, uint64_t* out) {
+void between(const int64_t* numbers, size_t words, NumberRange range, const uint64_t* among, uint64_t* out) {
   for (size_t word = 0; word < words; ++word) {
     uint64_t bits = 0;
     for (unsigned i = 0; i < 64; ++i) {
       const int64_t number = numbers[word * 64 + i];
-      bits |= uint64_t{number >= first && number <= last} << i;
+      bits |= uint64_t{number >= range.first && number <= range.last} << i;
     }
     out[word] |= bits & among[word];
   }
@@ -132,10 +132,10 @@ TESSERA_TARGET void among8(const uint8_t* codes, size_t words, const ByteSet& se
   }
 }
 
-TESSERA_TARGET void between(const int64_t* numbers, size_t words, int64_t first, int64_t last, const uint64_t* among,
+TESSERA_TARGET void between(const int64_t* numbers, size_t words, NumberRange range, const uint64_t* among,
                             uint64_t* out) {
-  const __m256i low = _mm256_set1_epi64x(first);
-  const __m256i high = _mm256_set1_epi64x(last);
+  const __m256i low = _mm256_set1_epi64x(range.first);
+  const __m256i high = _mm256_set1_epi64x(range.last);
   for (size_t word = 0; word < words; ++word) {
     if (among[word] == 0) continue;
     const auto* const from = reinterpret_cast<const __m256i*>(numbers + word * 64);
@@ -207,10 +207,10 @@ TESSERA_TARGET void among8(const uint8_t* codes, size_t words, const ByteSet& se
   }
 }
 
-TESSERA_TARGET void between(const int64_t* numbers, size_t words, int64_t first, int64_t last, const uint64_t* among,
+TESSERA_TARGET void between(const int64_t* numbers, size_t words, NumberRange range, const uint64_t* among,
                             uint64_t* out) {
-  const __m512i low = _mm512_set1_epi64(first);
-  const __m512i high = _mm512_set1_epi64(last);
+  const __m512i low = _mm512_set1_epi64(range.first);
+  const __m512i high = _mm512_set1_epi64(range.last);
   for (size_t word = 0; word < words; ++word) {
     if (among[word] == 0) continue;
     uint64_t bits = 0;

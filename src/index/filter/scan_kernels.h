@@ -15,6 +15,12 @@ struct ByteSet {
   void add(uint8_t code) { (code < 128 ? below : above)[code % 16] |= static_cast<uint8_t>(1U << ((code / 16) % 8)); }
 };
 
+/// Inclusive; empty when first > last.
+struct NumberRange {
+  int64_t first = 1;
+  int64_t last = 0;
+};
+
 /// The inner loops of filters for one kind of processor: each looks at 64 documents for a word of `out` and sets the
 /// bits of those that match (others stay). Inputs are aligned to 64 bytes.
 struct ScanKernels {
@@ -25,9 +31,8 @@ struct ScanKernels {
   void (*within32)(const uint32_t* codes, size_t words, uint32_t first, uint32_t last, uint64_t* out);
   /// The set has the code.
   void (*among8)(const uint8_t* codes, size_t words, const ByteSet& set, uint64_t* out);
-  /// first <= number <= last, where the document's bit in `among` is set.
-  void (*between)(const int64_t* numbers, size_t words, int64_t first, int64_t last, const uint64_t* among,
-                  uint64_t* out);
+  /// The number is in the range, where the document's bit in `among` is set.
+  void (*between)(const int64_t* numbers, size_t words, NumberRange range, const uint64_t* among, uint64_t* out);
 };
 
 /// The best kernels this processor runs.

@@ -8,6 +8,7 @@
 #include "core/metadata.h"
 #include "index/filter/growing_array.h"
 #include "index/filter/hash_index.h"
+#include "index/filter/scan_kernels.h"
 
 namespace tessera::index {
 
@@ -30,10 +31,6 @@ double real_of(int64_t ordered_bits);
 struct CodeRange {
   uint32_t first = 1;
   uint32_t last = 0;
-};
-struct NumberRange {
-  int64_t first = 1;
-  int64_t last = 0;
 };
 
 /// A condition on the values of one field, in terms of their codes. Lists ascend and do not overlap.
@@ -94,6 +91,7 @@ class ValueDictionary {
   char* room(size_t bytes);
   uint32_t add_value(Kind kind, uint64_t payload);
   CodedValue encode_number(Kind kind, int64_t number);
+  [[nodiscard]] uint32_t find_list(std::span<const uint32_t> texts) const;
   uint32_t encode_list(const std::vector<std::string>& list);
   [[nodiscard]] std::span<const uint32_t> list(uint64_t payload) const;
   void add_texts(const char* bytes, std::span<const uint32_t> lengths);
