@@ -102,6 +102,34 @@ core::Task<base::Result<core::Embeddings>> MeteredEmbedder::embed(const core::Re
   co_return result;
 }
 
+namespace {
+
+/// Measures what it makes vectors of, as the embedder does its batches.
+class MeteredReader final : public core::TokenReader {
+ public:
+  MeteredReader(std::unique_ptr<core::TokenReader> inner, observe::Histogram& duration, const base::Clock& clock)
+      : inner_(std::move(inner)), duration_(duration), clock_(clock) {}
+  size_t read(std::string_view text, std::vector<uint16_t>& tokens) override { return inner_->read(text, tokens); }
+  void embed(std::span<const uint16_t> tokens, std::span<const size_t> ends, std::span<float> vectors) override {
+    const base::SteadyTime start = clock_.now();
+    inner_->embed(tokens, ends, vectors);
+    duration_.observe(seconds_since(start, clock_));
+  }
+
+ private:
+  std::unique_ptr<core::TokenReader> inner_;
+  observe::Histogram& duration_;
+  const base::Clock& clock_;
+};
+
+}  // namespace
+
+std::unique_ptr<core::TokenReader> MeteredEmbedder::token_reader() const {
+  auto reader = inner_->token_reader();
+  if (reader == nullptr) return nullptr;
+  return std::make_unique<MeteredReader>(std::move(reader), duration_, clock_);
+}
+
 MeteredCatalog::MeteredCatalog(const core::ModelCatalog& inner, observe::Metrics& metrics, const base::Clock& clock)
     : inner_(inner), metrics_(metrics), clock_(clock) {}
 MeteredCatalog::~MeteredCatalog() = default;

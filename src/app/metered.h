@@ -34,6 +34,7 @@ class MeteredEmbedder final : public core::Embedder {
   core::Task<base::Result<core::Embeddings>> embed(const core::RequestContext& context,
                                                    std::span<const std::string_view> texts) override;
   [[nodiscard]] size_t count_tokens(std::string_view text) const override { return inner_->count_tokens(text); }
+  [[nodiscard]] std::unique_ptr<core::TokenReader> token_reader() const override;
   [[nodiscard]] const core::TokenMatcher* token_matcher() const override { return inner_->token_matcher(); }
 
  private:

@@ -82,7 +82,8 @@ struct DocumentWrite {
   std::vector<Chunk> chunks;
   std::vector<float> vectors;
   size_t dimensions = 0;
-  bool more = false;  ///< a hint: another write follows at once, and the two had better share a commit
+  int64_t only_version = 0;  ///< when not 0: stored only while the document has this version (else DOCUMENT_CHANGED)
+  bool more = false;         ///< a hint: another write follows at once, and the two had better share a commit
 };
 
 /// A document by where it came from. `stamp` is a number that the source (a file) has only as long as it is the one
@@ -163,7 +164,7 @@ class DocumentStore {
 
   /// Creates the collection with default settings if `name` is missing. A document_id is unique in its app: the same id
   /// in another collection is a conflict (DOCUMENT_IN_OTHER_COLLECTION). The same content_hash leaves everything as it
-  /// is (unchanged).
+  /// is (unchanged). Errors with only_version: conflict DOCUMENT_CHANGED, not_found DOCUMENT_NOT_FOUND.
   virtual Task<base::Result<PutReceipt>> put_document(DocumentWrite write) = 0;
   virtual Task<base::Result<>> delete_document(Tenant tenant, std::string document_id) = 0;
   virtual Task<base::Result<DocumentHead>> find_document(Tenant tenant, std::string document_id) = 0;

@@ -22,10 +22,7 @@ IngestService::IngestService(IngestParts parts, IngestOptions options)
     : parts_(parts),
       options_(std::move(options)),
       interactive_({.concurrent_max = options_.interactive_max, .waiting_max = options_.interactive_waiting_max}),
-      background_({.concurrent_max = options_.background_max, .waiting_max = size_t{1} << 20U}) {
-  constexpr size_t kStripes = 64;
-  for (size_t i = 0; i < kStripes; ++i) writing_.emplace_back(async::LimiterOptions{.waiting_max = 4096});
-}
+      background_({.concurrent_max = options_.background_max, .waiting_max = size_t{1} << 20U}) {}
 
 IngestService::~IngestService() = default;
 
@@ -120,27 +117,10 @@ core::Task<base::Result<bool>> IngestService::refresh(const core::RequestContext
   content_hash = content_hash.substr(0, content_hash.rfind('-')) + wanted;
   TESSERA_CO_CHECK(co_await embed(context, drafts));
   if (drafts[0].failure) co_return std::unexpected(*std::move(drafts[0].failure));
-  const int64_t version = write.document.head.version;
-  TESSERA_CO_TRY(const auto stored, co_await put(context, std::move(write), version));
+  write.only_version = write.document.head.version;
+  TESSERA_CO_TRY(const auto stored, co_await parts_.store.put_document(std::move(write)));
   TESSERA_CO_CHECK(co_await parts_.feed.wait_applied(stored.sequence, bounds_of(context)));
   co_return true;
-}
-
-// With a version: only while the store still has that one.
-core::Task<base::Result<core::PutReceipt>> IngestService::put(const core::RequestContext& context,
-                                                              core::DocumentWrite write,
-                                                              std::optional<int64_t> version) {
-  const std::string key = context.tenant.app_id + '\n' + write.document.head.document_id;
-  auto& stripe = writing_[base::hash64(key) % writing_.size()];
-  TESSERA_CO_TRY(const auto permit, co_await stripe.acquire(bounds_of(context)));
-  if (version) {
-    TESSERA_CO_TRY(const auto now,
-                   co_await parts_.store.find_document(context.tenant, write.document.head.document_id));
-    if (now.version != *version) {
-      co_return base::fail(Code::conflict, "DOCUMENT_CHANGED", "The document was changed meanwhile.");
-    }
-  }
-  co_return co_await parts_.store.put_document(std::move(write));
 }
 
 }  // namespace tessera::rag

@@ -115,21 +115,18 @@ class IngestService {
   core::Task<base::Result<>> find_settings(const core::RequestContext& context, Drafts& drafts);
   core::Task<base::Result<>> skip_unchanged(const core::RequestContext& context, Drafts& drafts);
   core::Task<base::Result<>> prepare(const core::RequestContext& context, Drafts& drafts);
-  [[nodiscard]] base::Result<> parse_and_chunk(Draft& draft) const;
+  base::Result<> parse_and_embed(const core::RequestContext& context, core::StageTimer& parsing, Drafts& drafts) const;
+  [[nodiscard]] base::Result<> parse_and_chunk(Draft& draft, core::TokenReader* reader) const;
   core::Task<base::Result<>> embed(const core::RequestContext& context, Drafts& drafts);
   core::Task<base::Result<>> embed_chunks(const core::RequestContext& context, Drafts& drafts);
   core::Task<base::Result<>> store(const core::RequestContext& context, Drafts& drafts);
-  core::Task<> store_one(const core::RequestContext& context, Draft& draft);
+  core::Task<> store_one(Draft& draft);
   base::Result<> check_request(const IngestRequest& request) const;
-  core::Task<base::Result<core::PutReceipt>> put(const core::RequestContext& context, core::DocumentWrite write,
-                                                 std::optional<int64_t> version);
 
   IngestParts parts_;
   IngestOptions options_;
   async::Limiter interactive_;
   async::Limiter background_;
-  // One at a time per stripe of document ids: a refresh must not put back a text that was replaced meanwhile.
-  std::vector<async::Limiter> writing_;
 };
 
 }  // namespace tessera::rag

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "rag/ingest.h"
 
@@ -14,12 +16,19 @@ struct IngestService::Draft {
   bool new_collection = false;
   core::Embedder* embedder = nullptr;
   core::DocumentWrite write;
+  /// The text's tokens, where the model's reader has read them for the chunks' sizes, and where each chunk's begin.
+  std::vector<uint16_t> tokens;
+  std::vector<size_t> first_tokens;
+  bool embedded = false;
   IngestReceipt receipt;
   int64_t sequence = 0;  ///< of the change that searches must see before the receipt is true
   bool unchanged = false;
   std::optional<base::Error> failure;
 
   [[nodiscard]] bool goes_on() const { return !failure && !unchanged; }
+  [[nodiscard]] bool lacks_vectors() const { return goes_on() && !embedded; }
+  /// Makes the vectors from `tokens`.
+  void embed_tokens(core::TokenReader& reader);
   void fail(base::Error why) { failure = std::move(why); }
 };
 

@@ -20,11 +20,15 @@ namespace {
 using base::Code;
 
 // What is embedded for a chunk: where it stands, then what it says. A chunk alone often does not name its subject.
-void embedding_text(const core::Document& document, const core::Chunk& chunk, std::string& text) {
+void place_of(const core::Document& document, const core::Chunk& chunk, std::string& text) {
   text.clear();
   const std::string& title = document.head.title;
   if (!title.empty() && !chunk.heading_path.starts_with(title)) text.append(title).append("\n");
   if (!chunk.heading_path.empty()) text.append(chunk.heading_path).append("\n");
+}
+
+void embedding_text(const core::Document& document, const core::Chunk& chunk, std::string& text) {
+  place_of(document, chunk, text);
   text.append(document.text, static_cast<size_t>(chunk.start), static_cast<size_t>(chunk.end - chunk.start));
 }
 
@@ -47,6 +51,20 @@ struct EmbedCall {
   std::vector<std::string_view> views;
   std::vector<size_t> owners;  ///< the draft of each text
   size_t size = 0;
+};
+
+/// Makes one reader at a time: most batches are for one model.
+class Readers {
+ public:
+  core::TokenReader* of(const core::Embedder& embedder) {
+    if (&embedder != embedder_) reader_ = embedder.token_reader();
+    embedder_ = &embedder;
+    return reader_.get();
+  }
+
+ private:
+  const core::Embedder* embedder_ = nullptr;
+  std::unique_ptr<core::TokenReader> reader_;
 };
 
 }  // namespace
@@ -157,26 +175,64 @@ core::Task<base::Result<>> IngestService::skip_unchanged(const core::RequestCont
 core::Task<base::Result<>> IngestService::prepare(const core::RequestContext& context, Drafts& drafts) {
   if (std::ranges::none_of(drafts, &Draft::goes_on)) co_return base::Result<>{};
   core::StageTimer timer(context, "parse");
-  const auto work = [this, &context, &drafts]() -> base::Result<> {
+  const auto work = [this, &context, &timer, &drafts] { return parse_and_embed(context, timer, drafts); };
+  // `work` refers to this frame, which stays until the pool is done with it.
+  co_return co_await parts_.pool.run(work, context.cancel);
+}
+
+// Where the model reads tokens in this process, its vectors are made here: reading was most of the work.
+base::Result<> IngestService::parse_and_embed(const core::RequestContext& context, core::StageTimer& parsing,
+                                              Drafts& drafts) const {
+  Readers readers;
+  const auto each = [&](auto&& step) -> base::Result<> {
     for (Draft& draft : drafts) {
       if (!draft.goes_on()) continue;
       if (context.cancel.cancelled()) return was_cancelled();
       try {
-        if (auto done = parse_and_chunk(draft); !done) draft.fail(std::move(done).error());
+        if (auto done = step(draft); !done) draft.fail(std::move(done).error());
       } catch (const std::exception& thrown) {
         // Not the neighbours' fault.
         draft.fail(base::make_error(Code::internal, "INTERNAL", "The document could not be read; this is a bug.",
                                     thrown.what()));
       }
-      draft.request.bytes = {};
     }
     return {};
   };
-  // `work` refers to this frame, which stays until the pool is done with it.
-  co_return co_await parts_.pool.run(work, context.cancel);
+  TESSERA_CHECK(each([&](Draft& draft) {
+    auto done = parse_and_chunk(draft, readers.of(*draft.embedder));
+    draft.request.bytes = {};
+    return done;
+  }));
+  parsing.stop();
+  if (std::ranges::none_of(drafts, [](const Draft& draft) { return !draft.first_tokens.empty(); })) return {};
+  const core::StageTimer embedding(context, "embed");
+  return each([&](Draft& draft) -> base::Result<> {
+    if (!draft.first_tokens.empty()) draft.embed_tokens(*readers.of(*draft.embedder));
+    return {};
+  });
 }
 
-base::Result<> IngestService::parse_and_chunk(Draft& draft) const {
+void IngestService::Draft::embed_tokens(core::TokenReader& reader) {
+  std::vector<uint16_t> all;
+  all.reserve(tokens.size() * 3 / 2);
+  std::vector<size_t> ends;
+  std::string place;
+  for (size_t i = 0; i < write.chunks.size(); ++i) {
+    place_of(write.document, write.chunks[i], place);
+    reader.read(place, all);
+    const auto first = tokens.begin() + static_cast<ptrdiff_t>(first_tokens[i]);
+    all.insert(all.end(), first, first + write.chunks[i].tokens);
+    ends.push_back(all.size());
+  }
+  write.dimensions = embedder->dimensions();
+  write.vectors.resize(write.chunks.size() * write.dimensions);
+  reader.embed(all, ends, write.vectors);
+  tokens = {};
+  first_tokens = {};
+  embedded = true;
+}
+
+base::Result<> IngestService::parse_and_chunk(Draft& draft, core::TokenReader* reader) const {
   IngestRequest& request = draft.request;
   core::RawDocument raw;
   raw.bytes = request.bytes;
@@ -193,8 +249,11 @@ base::Result<> IngestService::parse_and_chunk(Draft& draft) const {
     if (document.head.metadata.size() >= core::kMetadataFieldsMax) break;
     document.head.metadata.try_emplace(field, std::move(value));
   }
-  auto spans = text::chunk_text(document.text, parsed.structure, chunk_options(draft.settings),
-                                [&](std::string_view piece) { return draft.embedder->count_tokens(piece); });
+  text::TokenKeeper keeper;
+  keeper.read = [&](std::string_view piece, std::vector<uint16_t>& tokens) {
+    return reader == nullptr ? draft.embedder->count_tokens(piece) : reader->read(piece, tokens);
+  };
+  auto spans = text::chunk_text(document.text, parsed.structure, chunk_options(draft.settings), keeper);
   if (spans.empty()) return base::fail(Code::unreadable, "EMPTY_DOCUMENT", "The document has no text.");
   if (spans.size() > options_.chunks_max) {
     return base::fail(Code::too_large, "TOO_MANY_CHUNKS",
@@ -210,11 +269,14 @@ base::Result<> IngestService::parse_and_chunk(Draft& draft) const {
     chunks[i].tokens = static_cast<int64_t>(spans[i].tokens);
     chunks[i].heading_path = std::move(spans[i].heading_path);
   }
+  if (reader == nullptr) return {};
+  draft.tokens = std::move(keeper.tokens);
+  for (const auto& span : spans) draft.first_tokens.push_back(span.first_token);
   return {};
 }
 
 core::Task<base::Result<>> IngestService::embed(const core::RequestContext& context, Drafts& drafts) {
-  if (std::ranges::none_of(drafts, &Draft::goes_on)) co_return base::Result<>{};
+  if (std::ranges::none_of(drafts, &Draft::lacks_vectors)) co_return base::Result<>{};
   core::StageTimer timer(context, "embed");
   auto task = embed_chunks(context, drafts);
   if (!options_.embed_executor) co_return co_await std::move(task);
@@ -226,7 +288,7 @@ core::Task<base::Result<>> IngestService::embed_chunks(const core::RequestContex
   EmbedCall call;
   call.texts.resize(std::max<size_t>(1, options_.embed_batch));
   for (size_t d = 0; d < drafts.size(); ++d) {
-    if (!drafts[d].goes_on()) continue;
+    if (!drafts[d].lacks_vectors()) continue;
     core::DocumentWrite& write = drafts[d].write;
     write.dimensions = drafts[d].embedder->dimensions();
     write.vectors.clear();
@@ -235,7 +297,7 @@ core::Task<base::Result<>> IngestService::embed_chunks(const core::RequestContex
       embedding_text(write.document, write.chunks[c], call.texts[call.size++]);
       call.owners.push_back(d);
       const bool last_chunk = c + 1 == write.chunks.size();
-      const bool more = !last_chunk || (d + 1 < drafts.size() && drafts[d + 1].goes_on() &&
+      const bool more = !last_chunk || (d + 1 < drafts.size() && drafts[d + 1].lacks_vectors() &&
                                         drafts[d + 1].embedder == drafts[d].embedder);
       if (call.size < call.texts.size() && more) continue;
       if (context.cancel.cancelled()) co_return was_cancelled();
@@ -274,7 +336,7 @@ core::Task<base::Result<>> IngestService::store(const core::RequestContext& cont
     made = &draft;
   }
   if (std::ranges::count_if(drafts, &Draft::goes_on) == 1) {
-    co_await store_one(context, *std::ranges::find_if(drafts, &Draft::goes_on));
+    co_await store_one(*std::ranges::find_if(drafts, &Draft::goes_on));
     co_return base::Result<>{};
   }
   // Together, so that they share a commit. What a task throws leaves its draft with the failure it began with.
@@ -287,16 +349,16 @@ core::Task<base::Result<>> IngestService::store(const core::RequestContext& cont
   }
   if (last != nullptr) last->write.more = false;
   for (Draft& draft : drafts) {
-    if (draft.goes_on()) writes.spawn(store_one(context, draft));
+    if (draft.goes_on()) writes.spawn(store_one(draft));
   }
   co_await writes.join();
   co_return base::Result<>{};
 }
 
-core::Task<> IngestService::store_one(const core::RequestContext& context, Draft& draft) {
+core::Task<> IngestService::store_one(Draft& draft) {
   draft.receipt.document_id = draft.write.document.head.document_id;
   draft.fail(base::make_error(Code::internal, "INTERNAL", "The document could not be stored; this is a bug."));
-  auto stored = co_await put(context, std::move(draft.write), std::nullopt);
+  auto stored = co_await parts_.store.put_document(std::move(draft.write));
   if (!stored) {
     draft.fail(std::move(stored).error());
     co_return;

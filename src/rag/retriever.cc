@@ -82,7 +82,9 @@ struct HybridRetriever::Plan {
   std::vector<Ranked> ranked;
   FusionOptions fusion;
   SelectionOptions selection;
-  const core::TokenMatcher* matcher = nullptr;        ///< set: the first of the ranking are to be re-ranked
+  const core::TokenMatcher* matcher = nullptr;  ///< set: the first of the ranking are to be re-ranked
+  std::vector<TokenCache::Tokens> tokens;       ///< of the first of the ranking; null: not read yet
+  bool reranked = false;
   std::unordered_map<int64_t, core::Passage> loaded;  ///< by chunk
   std::unordered_set<int64_t> gone;                   ///< asked for, but no longer stored
 
@@ -97,7 +99,8 @@ struct HybridRetriever::Plan {
   }
 };
 
-HybridRetriever::HybridRetriever(RetrieverParts parts, RetrieverOptions options) : parts_(parts), options_(options) {}
+HybridRetriever::HybridRetriever(RetrieverParts parts, RetrieverOptions options)
+    : parts_(parts), options_(options), tokens_(options.token_cache_bytes) {}
 
 base::Result<> HybridRetriever::check_request(const core::RetrievalRequest& request) const {
   if (request.query.find_first_not_of(" \t\r\n") == std::string::npos) {
@@ -113,6 +116,10 @@ base::Result<> HybridRetriever::check_request(const core::RetrievalRequest& requ
                       "top_k");
   }
   return check_ranking(request);
+}
+
+bool HybridRetriever::is_late(const core::RequestContext& context) const {
+  return context.deadline != base::SteadyTime::max() && parts_.clock.now() + options_.reserve >= context.deadline;
 }
 
 base::Result<> HybridRetriever::plan_ranking(Plan& plan) const {
@@ -159,7 +166,7 @@ core::Task<base::Result<core::RetrievalResult>> HybridRetriever::retrieve(const 
   core::RetrievalResult result;
   for (int round = 0; round < kRounds; ++round) {
     TESSERA_CO_CHECK(co_await search(context, plan));
-    if (plan.matcher != nullptr) {
+    if (plan.matcher != nullptr && !plan.reranked) {
       TESSERA_CO_CHECK(co_await rerank_first(context, plan));
     }
     TESSERA_CO_TRY(result.passages, co_await load(context, plan));
@@ -209,8 +216,19 @@ core::Task<base::Result<>> HybridRetriever::search(const core::RequestContext& c
   co_return co_await parts_.pool.run(work, context.cancel);
 }
 
+/// Searches; re-ranks at once when nothing is missing for that.
+base::Result<> HybridRetriever::search_now(const core::RequestContext& context, Plan& plan) {
+  TESSERA_CHECK(search_engines(context, plan));
+  plan.reranked = false;
+  if (plan.matcher == nullptr) return {};
+  core::StageTimer timer(context, "rerank");
+  find_tokens(plan);
+  if (std::ranges::find(plan.tokens, nullptr) == plan.tokens.end() && !is_late(context)) rerank_now(plan);
+  return {};
+}
+
 // Lexical first: it is the part that is left when the time is short.
-base::Result<> HybridRetriever::search_now(const core::RequestContext& context, Plan& plan) const {
+base::Result<> HybridRetriever::search_engines(const core::RequestContext& context, Plan& plan) const {
   const auto query = plan.query();
   const auto degrade = [&](std::string_view part, base::Error error) {
     if (context.trace != nullptr) context.trace->add_degraded(part);
@@ -230,8 +248,7 @@ base::Result<> HybridRetriever::search_now(const core::RequestContext& context, 
       degrade("lexical_search", std::move(hits).error());
     }
   }
-  const bool late = plan.lexical && context.deadline != base::SteadyTime::max() &&
-                    parts_.clock.now() + options_.reserve >= context.deadline;
+  const bool late = plan.lexical && is_late(context);
   // A query without a known token has no direction: every chunk is equally far, which is worth nothing beside words.
   const bool aimless = plan.dense && plan.lexical && all_zero(plan.vector) && !lexical->empty();
   if (plan.dense && late) {
@@ -277,28 +294,53 @@ core::Task<base::Result<>> HybridRetriever::fetch(const core::RequestContext& co
 
 core::Task<base::Result<>> HybridRetriever::rerank_first(const core::RequestContext& context, Plan& plan) {
   core::StageTimer timer(context, "rerank");
-  const bool bounded = context.deadline != base::SteadyTime::max();
-  if (bounded && parts_.clock.now() + options_.reserve >= context.deadline) {
+  if (is_late(context)) {
     if (context.trace != nullptr) context.trace->add_degraded("rerank");
     co_return base::Result<>{};
   }
   std::vector<int64_t> keys;
-  const size_t count = std::min(options_.rerank_candidates, plan.ranked.size());
-  for (size_t i = 0; i < count; ++i) keys.push_back(plan.ranked[i].chunk_key);
+  for (size_t i = 0; i < plan.tokens.size(); ++i) {
+    if (plan.tokens[i] == nullptr) keys.push_back(plan.ranked[i].chunk_key);
+  }
   TESSERA_CO_CHECK(co_await fetch(context, plan, std::move(keys)));
-  const auto work = [this, &plan, count] {
-    std::vector<std::string> texts;
-    for (size_t i = 0; i < count; ++i) {
-      const auto found = plan.loaded.find(plan.ranked[i].chunk_key);
-      texts.push_back(found == plan.loaded.end() ? std::string() : read_for_ranking(found->second));
-    }
-    const std::vector<std::string_view> views(texts.begin(), texts.end());
-    plan.ranked =
-        rerank(std::move(plan.ranked), plan.matcher->match(plan.request.query, views), options_.rerank_weights);
+  const auto work = [this, &plan] {
+    read_tokens(plan);
+    rerank_now(plan);
   };
   if (plan.on_pool) co_return co_await parts_.pool.run(work, context.cancel);
   work();
   co_return base::Result<>{};
+}
+
+void HybridRetriever::find_tokens(Plan& plan) {
+  plan.tokens.assign(std::min(options_.rerank_candidates, plan.ranked.size()), nullptr);
+  for (size_t i = 0; i < plan.tokens.size(); ++i) {
+    plan.tokens[i] = tokens_.find(plan.matcher, plan.ranked[i].chunk_key);
+  }
+}
+
+/// Of the passages fetched; what is no longer stored has no tokens.
+void HybridRetriever::read_tokens(Plan& plan) {
+  for (size_t i = 0; i < plan.tokens.size(); ++i) {
+    if (plan.tokens[i] != nullptr) continue;
+    const auto found = plan.loaded.find(plan.ranked[i].chunk_key);
+    if (found == plan.loaded.end()) {
+      plan.tokens[i] = std::make_shared<const core::MatchTokens>();
+      continue;
+    }
+    auto read = plan.matcher->read(read_for_ranking(found->second));
+    read.shrink_to_fit();
+    plan.tokens[i] = std::make_shared<const core::MatchTokens>(std::move(read));
+    tokens_.keep(plan.matcher, plan.ranked[i].chunk_key, plan.tokens[i]);
+  }
+}
+
+void HybridRetriever::rerank_now(Plan& plan) const {
+  std::vector<const core::MatchTokens*> texts;
+  texts.reserve(plan.tokens.size());
+  for (const auto& each : plan.tokens) texts.push_back(each.get());
+  plan.ranked = rerank(std::move(plan.ranked), plan.matcher->match(plan.request.query, texts), options_.rerank_weights);
+  plan.reranked = true;
 }
 
 core::Task<base::Result<std::vector<core::Passage>>> HybridRetriever::load(const core::RequestContext& context,

@@ -13,6 +13,7 @@
 #include "rag/index_feed.h"
 #include "rag/rerank.h"
 #include "rag/selection.h"
+#include "rag/token_cache.h"
 
 namespace tessera::rag {
 
@@ -33,6 +34,7 @@ struct RetrieverOptions {
   bool rerank = true;             ///< hybrid only, and only where the embedding model has token vectors
   size_t rerank_candidates = 50;  ///< of the fused ranking's first
   RerankWeights rerank_weights;
+  size_t token_cache_bytes = 64 << 20;  ///< of what was re-ranked lately; 100,000 chunks of 100 words take 40 MB
   ReaderDefaults client;
   ReaderDefaults model{.duplicates = core::Duplicates::near};
 };
@@ -63,10 +65,15 @@ class HybridRetriever final : public core::Retriever {
   struct Plan;
   base::Result<> check_request(const core::RetrievalRequest& request) const;
   base::Result<> plan_ranking(Plan& plan) const;
+  [[nodiscard]] bool is_late(const core::RequestContext& context) const;
   core::Task<base::Result<>> embed_query(const core::RequestContext& context, Plan& plan);
   core::Task<base::Result<>> search(const core::RequestContext& context, Plan& plan);
-  base::Result<> search_now(const core::RequestContext& context, Plan& plan) const;
+  base::Result<> search_now(const core::RequestContext& context, Plan& plan);
+  base::Result<> search_engines(const core::RequestContext& context, Plan& plan) const;
   core::Task<base::Result<>> rerank_first(const core::RequestContext& context, Plan& plan);
+  void find_tokens(Plan& plan);
+  void read_tokens(Plan& plan);
+  void rerank_now(Plan& plan) const;
   core::Task<base::Result<>> fetch(const core::RequestContext& context, Plan& plan, std::vector<int64_t> keys);
   core::Task<base::Result<std::vector<core::Passage>>> load(const core::RequestContext& context, Plan& plan);
   core::Task<base::Result<std::vector<core::Passage>>> join(const core::RequestContext& context, Selection& selection);
@@ -74,6 +81,7 @@ class HybridRetriever final : public core::Retriever {
 
   RetrieverParts parts_;
   RetrieverOptions options_;
+  TokenCache tokens_;
 };
 
 }  // namespace tessera::rag

@@ -190,16 +190,39 @@ std::vector<std::string> ids_of(const base::Result<core::RetrievalResult>& found
 /// Passages that hold the word "pearl" are all that is asked for.
 class PearlMatcher final : public core::TokenMatcher {
  public:
+  [[nodiscard]] core::MatchTokens read(std::string_view text) const override {
+    ++reads;
+    return {static_cast<uint16_t>(text.find("pearl") != std::string_view::npos)};
+  }
   [[nodiscard]] std::vector<core::TokenMatch> match(std::string_view,
-                                                    std::span<const std::string_view> texts) const override {
+                                                    std::span<const core::MatchTokens* const> texts) const override {
     std::vector<core::TokenMatch> matches;
-    for (const auto text : texts) {
-      const bool pearl = text.find("pearl") != std::string_view::npos;
+    for (const auto* text : texts) {
+      const bool pearl = !text->empty() && text->front() == 1;
       matches.push_back({pearl ? 1.0F : 0.0F, pearl ? 1.0F : 0.0F});
     }
     return matches;
   }
+
+  mutable std::atomic<int> reads{0};
 };
+
+TEST(Retriever, ReadsAChunkOnceToRerankIt) {
+  testing::RagWorld world;
+  const PearlMatcher matcher;
+  world.embedder.matcher = &matcher;
+  add(world, "a", "heron heron heron");
+  add(world, "b", "heron pearl and many other words besides");
+  const auto request = hybrid_request(world, "heron");
+  const std::vector<std::string> expected{"b", "a"};
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request))), expected);
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request))), expected);
+  EXPECT_EQ(matcher.reads, 2);
+  add(world, "b", "heron without it");
+  add(world, "a", "heron pearl");
+  EXPECT_EQ(ids_of(sync_wait(world.retriever.retrieve(world.context, request))), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(matcher.reads, 4);
+}
 
 TEST(Retriever, ReranksHybridSearchOnly) {
   testing::RagWorld world;

@@ -93,6 +93,10 @@ base::Error document_not_found() {
                           "document_id");
 }
 
+base::Error document_changed() {
+  return base::make_error(Code::conflict, "DOCUMENT_CHANGED", "The document was changed meanwhile.");
+}
+
 base::Error document_elsewhere(const std::string& collection) {
   return base::make_error(
       Code::conflict, "DOCUMENT_IN_OTHER_COLLECTION",

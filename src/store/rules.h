@@ -30,6 +30,7 @@ bool unfinished(std::string_view state);
 
 base::Error collection_not_found();
 base::Error document_not_found();
+base::Error document_changed();
 base::Error document_elsewhere(const std::string& collection);
 base::Error session_not_found();
 base::Error task_not_found();

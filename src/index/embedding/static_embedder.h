@@ -25,6 +25,7 @@ class StaticEmbedder final : public core::Embedder {
   core::Task<base::Result<core::Embeddings>> embed(const core::RequestContext& context,
                                                    std::span<const std::string_view> texts) override;
   [[nodiscard]] size_t count_tokens(std::string_view text) const override { return model_.tokenizer().count(text); }
+  [[nodiscard]] std::unique_ptr<core::TokenReader> token_reader() const override;
   [[nodiscard]] const core::TokenMatcher* token_matcher() const override { return &matcher_; }
 
   /// The vector of one text into `out` (dimensions() floats). Returns the tokens read; a text without known tokens

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include "index/embedding/accumulate.h"
@@ -156,6 +158,58 @@ TEST(StaticEmbedder, GivesARowForEachTextThroughThePort) {
     const auto expected = vector_of(texts[i]);
     EXPECT_TRUE(
         std::equal(expected.begin(), expected.end(), got.values.begin() + static_cast<ptrdiff_t>(i * got.dimensions)));
+  }
+}
+
+TEST(StaticTokenReader, ReadsAndEmbedsAsTheEmbedderDoes) {
+  const StaticEmbedder embedder = *StaticEmbedder::embedded();
+  const auto reader = embedder.token_reader();
+  const std::vector<std::string> pieces{"the",
+                                        "The",
+                                        "THE",
+                                        "running",
+                                        "unbelievabilities",
+                                        "caf\u00e9",
+                                        "\u6771\u4eac",
+                                        "a\u0301b",
+                                        "gpt4",
+                                        "v1.2.3",
+                                        "x",
+                                        "[UNK]",
+                                        "{",
+                                        "[",
+                                        "@",
+                                        "`",
+                                        "\x7f",
+                                        "na\xc3",
+                                        "antidisestablishmentarianism",
+                                        "zqxj",
+                                        "0123456789",
+                                        "abcdefghijklmnop",
+                                        "abcdefghijklmnopq",
+                                        "'"};
+  std::mt19937 random(3);
+  for (int round = 0; round < 400; ++round) {
+    std::vector<std::string> texts(1 + random() % 4);
+    std::vector<uint16_t> tokens;
+    std::vector<size_t> ends;
+    for (std::string& text : texts) {
+      const size_t start = tokens.size();
+      for (size_t left = random() % 900; left > 0; --left) {
+        text += pieces[random() % pieces.size()];
+        if (random() % 3 != 0) text += " \n\t,-"[random() % 5];
+      }
+      ASSERT_EQ(reader->read(text, tokens), embedder.count_tokens(text));
+      ASSERT_EQ(tokens.size() - start, embedder.count_tokens(text));
+      ends.push_back(tokens.size());
+    }
+    std::vector<float> vectors(texts.size() * embedder.dimensions(), 7.0F), expected(embedder.dimensions());
+    reader->embed(tokens, ends, vectors);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      embedder.embed_one(texts[i], expected);
+      const auto row = std::span(vectors).subspan(i * embedder.dimensions(), embedder.dimensions());
+      ASSERT_TRUE(std::ranges::equal(row, expected)) << texts[i];
+    }
   }
 }
 

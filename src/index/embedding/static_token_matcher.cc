@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kQueryTokensMax = 64;
 constexpr size_t kPairsMax = 64;
 constexpr float kTellingShare = 0.25F;  // of the heaviest token's length: lighter ones make no pairs
+constexpr size_t kAhead = 6;            // tokens of a text whose vectors are on their way from memory
 constexpr size_t kNowhere = std::numeric_limits<size_t>::max();
 
 /// Two telling tokens that follow each other in the query, by their places in Query::rows.
@@ -82,16 +83,16 @@ Query read_query(const StaticModel& model, const RowLikeness& likeness, std::str
   return query;
 }
 
-/// Reads texts one after the other; remembers how like the query each token is.
+/// Compares texts one after the other; remembers how like the query each token is.
 class TextReader {
  public:
   TextReader(const StaticModel& model, RowLikeness& likeness, const Query& query)
-      : model_(model), likeness_(likeness), query_(query), numbers_(model.vocabulary()) {
+      : likeness_(likeness), query_(query), numbers_(model.vocabulary()) {
     likeness.set_others(query.rows);
     for (const uint16_t row : query.rows) number_of(row);
   }
 
-  core::TokenMatch read(std::string_view text) {
+  core::TokenMatch read(const core::MatchTokens& text) {
     const size_t tokens = query_.rows.size();
     best_.assign(tokens, -1.0F);
     last_.assign(tokens, kNowhere);
@@ -100,16 +101,17 @@ class TextReader {
     size_t place = 0;
     bool any = false;
     ++text_;
-    for_each_row(model_, text, [&](uint16_t row) {
-      const uint32_t number = number_of(row);
+    for (size_t at = 0; at < text.size(); ++at) {
+      if (at + kAhead < text.size() && numbers_[text[at + kAhead]] == 0) likeness_.prefetch(text[at + kAhead]);
+      const uint32_t number = number_of(text[at]);
       if (number < tokens) meet(number, place);
       ++place;
-      if (seen_[number] == text_) return;
+      if (seen_[number] == text_) continue;
       seen_[number] = text_;
       any = true;
       const float* like = likes_.data() + number * tokens;
       for (size_t i = 0; i < tokens; ++i) best_[i] = std::max(best_[i], like[i]);
-    });
+    }
     if (any) sum_up(match);
     return match;
   }
@@ -147,7 +149,6 @@ class TextReader {
     }
   }
 
-  const StaticModel& model_;
   RowLikeness& likeness_;
   const Query& query_;
   std::vector<uint32_t> numbers_;  ///< of each row, from 1; 0: not met yet. The query's own come first.
@@ -161,14 +162,21 @@ class TextReader {
 
 }  // namespace
 
+core::MatchTokens StaticTokenMatcher::read(std::string_view text) const {
+  core::MatchTokens rows;
+  rows.reserve(text.size() / 4);
+  for_each_row(model_, text, [&](uint16_t row) { rows.push_back(row); });
+  return rows;
+}
+
 std::vector<core::TokenMatch> StaticTokenMatcher::match(std::string_view query,
-                                                        std::span<const std::string_view> texts) const {
+                                                        std::span<const core::MatchTokens* const> texts) const {
   std::vector<core::TokenMatch> matches(texts.size());
   RowLikeness likeness({model_.rows().data(), model_.scales().data(), model_.dimensions()});
   const Query read = read_query(model_, likeness, query);
   if (read.weight <= 0) return matches;
   TextReader reader(model_, likeness, read);
-  for (size_t i = 0; i < texts.size(); ++i) matches[i] = reader.read(texts[i]);
+  for (size_t i = 0; i < texts.size(); ++i) matches[i] = reader.read(*texts[i]);
   return matches;
 }
 

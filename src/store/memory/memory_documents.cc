@@ -146,12 +146,15 @@ Task<base::Result<core::PutReceipt>> MemoryDocuments::put_document(core::Documen
       before = found->second;
       const core::DocumentHead& old = before.write->document.head;
       if (old.collection != write.collection.name) co_return std::unexpected(document_elsewhere(old.collection));
+      if (write.only_version != 0 && old.version != write.only_version) co_return std::unexpected(document_changed());
       if (!old.content_hash.empty() && old.content_hash == write.document.head.content_hash) {
         receipt.outcome = core::PutOutcome::unchanged;
         receipt.version = old.version;
         receipt.chunks = old.chunks;
         co_return receipt;
       }
+    } else if (write.only_version != 0) {
+      co_return std::unexpected(document_not_found());
     }
     core::Collection& collection = collection_for(write.collection, core::CollectionSettings{});
     receipt = store(std::move(write), collection, before, change);

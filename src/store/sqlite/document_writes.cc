@@ -199,6 +199,10 @@ base::Result<core::PutReceipt> put_document_rows(WriteScope& scope, const Prepar
     TESSERA_TRY(const std::string other, collection_name(scope.db, old->collection_id));
     return std::unexpected(document_elsewhere(other));
   }
+  if (write.only_version != 0) {
+    if (!old) return std::unexpected(document_not_found());
+    if (old->version != write.only_version) return std::unexpected(document_changed());
+  }
   if (old && !old->content_hash.empty() && old->content_hash == head.content_hash) {
     receipt.outcome = core::PutOutcome::unchanged;
     receipt.version = old->version;

@@ -18,7 +18,11 @@ Task<base::Result<core::Collection>> SqliteDocuments::create_collection(core::Co
 
 Task<base::Result<core::Collection>> SqliteDocuments::find_collection(core::CollectionName name) {
   TESSERA_CO_CHECK(check_tenant(name.tenant));
-  co_return co_await readers_.run([&](Connection& db) { return read_collection(db, name); });
+  const ReadCache::Ticket ticket = cache_.ticket();
+  if (auto kept = cache_.find(name)) co_return *std::move(kept);
+  auto found = co_await readers_.run([&](Connection& db) { return read_collection(db, name); });
+  if (found) cache_.keep(ticket, *found);
+  co_return found;
 }
 
 Task<base::Result<std::vector<core::Collection>>> SqliteDocuments::list_collections(core::Tenant tenant) {
@@ -82,7 +86,30 @@ Task<base::Result<core::Page<core::DocumentHead>>> SqliteDocuments::list_documen
 Task<base::Result<std::vector<core::Passage>>> SqliteDocuments::load_passages(core::Tenant tenant,
                                                                               std::vector<int64_t> chunk_keys) {
   TESSERA_CO_CHECK(check_tenant(tenant));
-  co_return co_await readers_.run([&](Connection& db) { return read_passages(db, tenant, chunk_keys); });
+  auto [kept, ticket] = cache_.find(tenant, chunk_keys);
+  std::vector<int64_t> missing;
+  for (size_t i = 0; i < kept.size(); ++i) {
+    if (kept[i] == nullptr) missing.push_back(chunk_keys[i]);
+  }
+  ReadCache::Passages read;
+  if (!missing.empty()) {
+    TESSERA_CO_TRY(auto passages,
+                   co_await readers_.run([&](Connection& db) { return read_passages(db, tenant, missing); }));
+    for (auto& each : passages) read.push_back(std::make_shared<const core::Passage>(std::move(each)));
+    cache_.keep(ticket, tenant, read);
+  }
+  // In the order of the keys; what is not stored is in neither.
+  std::vector<core::Passage> passages;
+  passages.reserve(kept.size());
+  auto next = read.begin();
+  for (size_t i = 0; i < kept.size(); ++i) {
+    if (kept[i] != nullptr) {
+      passages.push_back(*kept[i]);
+    } else if (next != read.end() && (*next)->chunk_key == chunk_keys[i]) {
+      passages.push_back(**next++);
+    }
+  }
+  co_return passages;
 }
 
 Task<base::Result<std::vector<std::optional<core::DocumentHead>>>> SqliteDocuments::find_documents(

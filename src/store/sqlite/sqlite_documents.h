@@ -5,16 +5,17 @@
 
 #include "base/clock.h"
 #include "core/documents.h"
+#include "store/sqlite/read_cache.h"
 #include "store/sqlite/reader_pool.h"
 #include "store/sqlite/write_queue.h"
 
 namespace tessera::store {
 
-/// DocumentStore over the writer thread and the readers; a view of them, which outlive it.
+/// DocumentStore over the writer thread, the readers and what they read lately; a view of them, which outlive it.
 class SqliteDocuments final : public core::DocumentStore {
  public:
-  SqliteDocuments(WriteQueue& writer, ReaderPool& readers, const base::Clock& clock)
-      : writer_(writer), readers_(readers), clock_(clock) {}
+  SqliteDocuments(WriteQueue& writer, ReaderPool& readers, ReadCache& cache, const base::Clock& clock)
+      : writer_(writer), readers_(readers), cache_(cache), clock_(clock) {}
 
   core::Task<base::Result<core::Collection>> create_collection(core::CollectionName name,
                                                                core::CollectionSettings settings) override;
@@ -42,6 +43,7 @@ class SqliteDocuments final : public core::DocumentStore {
  private:
   WriteQueue& writer_;
   ReaderPool& readers_;
+  ReadCache& cache_;
   const base::Clock& clock_;
 };
 

@@ -124,17 +124,19 @@ base::Result<std::vector<std::unique_ptr<Connection>>> open_readers(const std::s
 }  // namespace
 
 struct SqliteStore::Parts {
-  Parts(LockFile held, std::unique_ptr<WriteQueue> queue, std::vector<std::unique_ptr<Connection>> connections,
-        async::BlockingPool& pool, const base::Clock& clock)
+  Parts(LockFile held, std::unique_ptr<ReadCache> kept, std::unique_ptr<WriteQueue> queue,
+        std::vector<std::unique_ptr<Connection>> connections, async::BlockingPool& pool, const base::Clock& clock)
       : lock(std::move(held)),
+        cache(std::move(kept)),
         writer(std::move(queue)),
         readers(std::move(connections), pool),
-        documents(*writer, readers, clock),
+        documents(*writer, readers, *cache, clock),
         conversations(*writer, readers, clock),
         tasks(*writer, readers, clock) {}
 
   // In this order: the readers close first, then the writer (which then folds the log into the file), then the lock.
   LockFile lock;
+  std::unique_ptr<ReadCache> cache;
   std::unique_ptr<WriteQueue> writer;
   ReaderPool readers;
   SqliteDocuments documents;
@@ -154,15 +156,17 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions optio
   }
   auto readers = open_readers(path, options);
   if (!readers) return std::unexpected(with_path(readers.error(), path));
+  auto cache = std::make_unique<ReadCache>(options.passage_cache_bytes);
   const WriteQueueOptions queue_options{.waiting_max = options.write_queue_max,
                                         .bytes_max = options.write_queue_bytes_max,
                                         .group_max = std::max<size_t>(options.group_max, 1),
                                         .checkpoint_pages = options.checkpoint_pages,
-                                        .on_commit = options.on_commit};
+                                        .on_commit = options.on_commit,
+                                        .cache = cache.get()};
   auto queue = WriteQueue::start(*std::move(writer), queue_options, clock, logger);
   if (!queue) return std::unexpected(with_path(queue.error(), path));
-  return std::unique_ptr<SqliteStore>(
-      new SqliteStore(std::make_unique<Parts>(std::move(lock), *std::move(queue), *std::move(readers), pool, clock)));
+  return std::unique_ptr<SqliteStore>(new SqliteStore(
+      std::make_unique<Parts>(std::move(lock), std::move(cache), *std::move(queue), *std::move(readers), pool, clock)));
 }
 
 SqliteStore::SqliteStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

@@ -25,6 +25,7 @@ struct SqliteOptions {
   size_t group_max = 256;                            ///< writes that share one transaction
   int64_t cache_kib = 64000;                         ///< page cache of the writer; readers share it in equal parts
   int64_t mmap_bytes = int64_t{1} << 30;             ///< of the file, for readers
+  size_t passage_cache_bytes = 32 << 20;             ///< of passages read lately
   int64_t checkpoint_pages = 4000;                   ///< of the log, before it is folded into the file
   /// Called on the writer thread after each write transaction: how many writes shared it, how long it took. May be
   /// empty; must be quick.

@@ -124,6 +124,8 @@ void WriteQueue::loop() {
 void WriteQueue::commit(const Group& group) {
   auto done = transact(group);
   if (done) return;
+  // A commit that failed may yet be in the file.
+  if (options_.cache != nullptr) options_.cache->forget_all();
   logger_.failure("write_failed", done.error());
   if (group.size() == 1) {
     group.front()->failure = std::move(done).error();
@@ -218,6 +220,9 @@ void WriteQueue::complete(const Group& group) {
     const std::lock_guard lock(mutex_);
     listener = listener_;
     for (const auto& job : group) bytes_ -= job->hints.bytes;
+  }
+  for (const auto& job : group) {
+    if (options_.cache != nullptr) options_.cache->forget(job->changes);
   }
   for (const auto& job : group) {
     for (const auto& change : job->changes) tell(listener, change);

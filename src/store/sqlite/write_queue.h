@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "core/documents.h"
 #include "store/sqlite/connection.h"
+#include "store/sqlite/read_cache.h"
 
 namespace tessera::store {
 
@@ -46,6 +47,7 @@ struct WriteQueueOptions {
   size_t group_max = 256;
   int64_t checkpoint_pages = 4000;
   std::function<void(size_t writes, std::chrono::nanoseconds took)> on_commit = {};  ///< on the writer thread
+  ReadCache* cache = nullptr;  ///< told of changes before they are acknowledged; outlives the queue; may be null
 };
 
 /// About one write.
