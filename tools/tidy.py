@@ -251,7 +251,7 @@ def check_format(root, files):
 def check(root, formatting=True):
     allowed, waivers, used = read_layers(root), read_waivers(root), set()
     sources = [p.relative_to(root) for d in ("src", "bench", "tests") if (root / d).exists()
-               for p in sorted((root / d).rglob("*")) if p.suffix in (".h", ".cc", ".cpp") and "node_modules" not in p.parts]
+               for p in sorted((root / d).rglob("*")) if p.suffix in (".h", ".cc", ".cpp") and not {"node_modules", ".peers"} & set(p.parts)]
     for path in sources:
         text = (root / path).read_text()
         lines = text.splitlines()

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "app/engine_options.h"
 #include "app/metered.h"
 #include "app/metered_store.h"
 #include "app/models.h"
@@ -32,13 +33,6 @@ namespace {
 
 using base::Result;
 using config::Settings;
-
-size_t cores() {
-  return std::max<size_t>(1, std::thread::hardware_concurrency());
-}
-size_t or_cores(int64_t setting) {
-  return setting == 0 ? cores() : static_cast<size_t>(setting);
-}
 
 async::BlockingPoolOptions pool_options(std::string name, size_t threads, size_t queue_max) {
   async::BlockingPoolOptions options;
@@ -96,86 +90,6 @@ Result<std::unique_ptr<core::RetrievalIndex>> open_index(const Settings& setting
   return index::create_retrieval_index(std::move(options), log);
 }
 
-parse::ParseLimits parse_limits(const Settings& settings) {
-  parse::ParseLimits limits;
-  limits.input_bytes_max = static_cast<size_t>(settings.ingest.document_bytes_max);
-  limits.text_bytes_max = static_cast<size_t>(settings.parse.text_bytes_max);
-  limits.archive_entry_bytes_max = static_cast<size_t>(settings.parse.text_bytes_max);
-  limits.pdf_timeout = settings.parse.pdf_timeout_ms;
-  limits.pdf_memory_max = static_cast<size_t>(settings.parse.pdf_memory_bytes_max);
-  limits.pdftotext_path = settings.parse.pdf_command;
-  return limits;
-}
-
-core::Duplicates duplicates(std::string_view word) {
-  if (word == "same") return core::Duplicates::same;
-  return word == "near" ? core::Duplicates::near : core::Duplicates::keep;
-}
-
-rag::RetrieverOptions retriever_options(const Settings& settings) {
-  rag::RetrieverOptions options;
-  options.top_k_max = static_cast<size_t>(settings.search.top_k_max);
-  options.query_bytes_max = static_cast<size_t>(settings.search.query_bytes_max);
-  options.candidates_min = static_cast<size_t>(settings.search.candidates);
-  options.fusion.kind =
-      settings.search.fusion == "reciprocal_rank" ? core::Fusion::reciprocal_rank : core::Fusion::scores;
-  options.fusion.dense_weight = settings.search.dense_weight;
-  options.fusion.rank_constant = settings.search.rank_constant;
-  options.rerank = settings.search.rerank;
-  options.rerank_candidates = static_cast<size_t>(settings.search.rerank_candidates);
-  options.client = {duplicates(settings.search.duplicates), static_cast<size_t>(settings.search.per_document),
-                    static_cast<size_t>(settings.search.neighbours)};
-  options.model = {duplicates(settings.search.context_duplicates),
-                   static_cast<size_t>(settings.search.context_per_document),
-                   static_cast<size_t>(settings.search.context_neighbours)};
-  return options;
-}
-
-rag::IngestOptions ingest_options(const Settings& settings, boost::asio::any_io_executor embedding) {
-  const size_t workers = or_cores(settings.ingest.workers);
-  rag::IngestOptions options;
-  options.document_bytes_max = static_cast<size_t>(settings.ingest.document_bytes_max);
-  options.chunks_max = static_cast<size_t>(settings.ingest.chunks_max);
-  options.embed_batch = static_cast<size_t>(settings.embedding.batch_size);
-  options.interactive_max = workers * 4;
-  options.interactive_waiting_max = static_cast<size_t>(settings.ingest.queue_max);
-  // More documents at work than cores: the rest wait for the disk, and the writer commits them as one group.
-  options.background_max = std::max<size_t>(16, workers * 4);
-  options.collection_defaults = collection_defaults(settings);
-  options.embed_executor = std::move(embedding);
-  return options;
-}
-
-rag::DirectoryOptions directory_options(const Settings& settings) {
-  rag::DirectoryOptions options;
-  options.allowed_roots = settings.ingest.roots;
-  options.bounds.files_max = static_cast<size_t>(settings.ingest.directory_files_max);
-  options.bounds.file_bytes_max = settings.ingest.document_bytes_max;
-  options.parallel = std::max<size_t>(16, or_cores(settings.ingest.workers) * 4);
-  options.poll_every = settings.ingest.watch_interval_ms;
-  return options;
-}
-
-chat::ChatOptions chat_options(const Settings& settings) {
-  chat::ChatOptions options;
-  options.message_bytes_max = static_cast<size_t>(settings.chat.message_bytes_max);
-  return options;
-}
-
-chat::StreamTableOptions stream_options(const Settings& settings) {
-  chat::StreamTableOptions options;
-  options.streams_max = static_cast<size_t>(settings.chat.streams_max);
-  options.keep_finished = settings.chat.stream_keep_ms;
-  return options;
-}
-
-rag::TaskRegistryOptions task_options(const Settings& settings) {
-  rag::TaskRegistryOptions options;
-  options.running_max = static_cast<size_t>(settings.tasks.concurrent_max);
-  options.finished_max = static_cast<size_t>(settings.tasks.keep_max);
-  return options;
-}
-
 }  // namespace
 
 // In the order of construction: each part names those above it only, so destruction in reverse is safe.
@@ -209,6 +123,7 @@ struct Engine::Parts {
   async::BlockingPool ingest_pool;
   std::shared_ptr<wire::HttpClient> http = std::make_shared<wire::HttpClient>();
   Stores stores;
+  text::BpeCounter history_tokens{text::BpeVocabulary::o200k()};
   std::unique_ptr<core::RetrievalIndex> index;
   std::unique_ptr<MeteredDocuments> documents;
   std::unique_ptr<core::DocumentParser> plain_parser;
@@ -248,9 +163,11 @@ void Engine::Parts::build_services() {
   plain_retriever = std::make_unique<rag::HybridRetriever>(
       rag::RetrieverParts{*documents, *index, *feed, embedders, search_pool, clock}, retriever_options(*settings));
   retriever = std::make_unique<MeteredRetriever>(*plain_retriever, metrics, clock);
+  auto ingesting = ingest_options(*settings);
+  ingesting.embed_executor = embedding_loop.executor(0);
   ingest = std::make_unique<rag::IngestService>(rag::IngestParts{*documents, *parser, embedders, *feed, ingest_pool,
                                                                  ids, &metrics.ingest_documents.with("unchanged")},
-                                                ingest_options(*settings, embedding_loop.executor(0)));
+                                                std::move(ingesting));
   library = std::make_unique<rag::Library>(*documents, *index, *feed);
   tasks = std::make_unique<rag::TaskRegistry>(stores.tasks(), clock, ids, log, task_options(*settings));
   directories = std::make_unique<rag::DirectoryIngest>(
@@ -259,7 +176,7 @@ void Engine::Parts::build_services() {
       directory_options(*settings));
 
   // History goes to chat models, so it is measured in their tokens: exact for OpenAI's present models, near for others.
-  const auto count_tokens = [](std::string_view text) { return text::BpeVocabulary::o200k().count_tokens(text); };
+  const auto count_tokens = [this](std::string_view text) { return history_tokens.count(text); };
   const chat::ChatParts chat_parts{
       stores.conversations(),         *documents, *retriever, models->catalog(), clock, ids, log, count_tokens,
       &metrics.chat_citations_removed};

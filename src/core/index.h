@@ -85,8 +85,8 @@ class RetrievalIndex {
   virtual base::Result<> apply(const StoreChange& change) = 0;
   [[nodiscard]] virtual int64_t applied_sequence() const = 0;
 
-  /// Best first, ties in order of arrival; exactly min(k, matches). Lexical: chunks with at least one query term. Dense: every
-  /// chunk with a vector. Both respect the filter. Errors: invalid (DIMENSION_MISMATCH naming both).
+  /// Best first, ties in order of arrival; exactly min(k, matches). Lexical: chunks with at least one query term.
+  /// Dense: every chunk with a vector. Both respect the filter. Errors: invalid (DIMENSION_MISMATCH naming both).
   [[nodiscard]] virtual base::Result<std::vector<IndexHit>> search_lexical(const IndexQuery& query) const = 0;
   [[nodiscard]] virtual base::Result<std::vector<IndexHit>> search_dense(const IndexQuery& query) const = 0;
 
