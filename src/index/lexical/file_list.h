@@ -74,9 +74,10 @@ class FileList {
 
   /// How many postings have a row below `row`.
   [[nodiscard]] uint32_t postings_below(Row row) const {
-    const uint32_t block = last_rows_ == nullptr
-                               ? 0
-                               : static_cast<uint32_t>(std::lower_bound(last_rows_, last_rows_ + blocks_, row) - last_rows_);
+    const uint32_t block =
+        last_rows_ == nullptr
+            ? 0
+            : static_cast<uint32_t>(std::lower_bound(last_rows_, last_rows_ + blocks_, row) - last_rows_);
     if (block >= blocks_) return info_ == nullptr ? 0 : info_->df;
     DecodedBlock decoded;
     const size_t count = decode_rows(block, decoded);

@@ -71,8 +71,8 @@ class PieceArray {
 
 /// The segment rows are appended to: a hash table of terms and, for each, its postings in one growing array of words
 /// (16 bits row, 16 bits frequency) out of a common pool; for each row the sequence of its terms. Guarded by its
-/// collection's lock; what was appended before a freeze never changes. The rows appended since the last close() are open:
-/// they count for no term yet.
+/// collection's lock; what was appended before a freeze never changes. The rows appended since the last close() are
+/// open: they count for no term yet.
 class LiveSegment {
  public:
   static constexpr uint32_t kNone = 0xFFFFFFFF;
@@ -137,8 +137,8 @@ class LiveSegment {
     uint32_t number_plus_one = 0;  // 0: free
   };
   struct TermInfo {
-    uint32_t count = 0;  ///< postings
-    uint32_t at = 0;     ///< the posting itself, or where in the pool
+    uint32_t count = 0;          ///< postings
+    uint32_t at = 0;             ///< the posting itself, or where in the pool
     uint32_t before = 0;         ///< postings before those of the rows opened last
     uint16_t batch = 0;          ///< the first of these rows
     ImpactBound tail_bound = 0;  ///< of the postings behind the last full block
