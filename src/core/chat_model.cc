@@ -24,4 +24,8 @@ std::optional<Role> parse_role(std::string_view text) {
   return std::nullopt;
 }
 
+Task<base::Result<std::string>> ChatModel::relay(const RequestContext&, const RelayRequest&, RelaySink*, RelayReport&) {
+  co_return base::fail(base::Code::internal, "RELAY_UNSUPPORTED", "This model cannot pass requests on; this is a bug.");
+}
+
 }  // namespace tessera::core

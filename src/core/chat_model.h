@@ -10,6 +10,7 @@
 
 #include "core/context.h"
 #include "core/documents.h"
+#include "core/money.h"
 
 namespace tessera::core {
 
@@ -26,8 +27,9 @@ struct ChatMessage {
 };
 
 struct Usage {
-  int64_t prompt_tokens = 0;
+  int64_t prompt_tokens = 0;  ///< those from the provider's cache included
   int64_t completion_tokens = 0;
+  int64_t cached_prompt_tokens = 0;
   double cost_usd = 0;
 };
 
@@ -64,12 +66,49 @@ class ChatSink {
   virtual Task<base::Result<>> on_delta(ChatDelta delta) = 0;
 };
 
+/// A request in OpenAI's chat-completions dialect that is to reach a provider as its client wrote it.
+struct RelayRequest {
+  std::string model;  ///< as asked for; stands in the provider's request under the name that the provider knows
+  std::string body;   ///< the JSON object; what it says of "model" and "stream" counts less than the members here
+  bool stream = false;
+  bool include_usage = false;  ///< the client wants the usage event; the provider is always asked for it
+};
+
+/// What is known of one relayed call, also when it failed half-way. `usage` is the provider's own when
+/// `usage_reported`, else 0.
+struct RelayReport {
+  std::string provider;
+  std::string model;  ///< as the provider names it
+  Usage usage;
+  bool usage_reported = false;
+  bool started = false;       ///< something of the answer has reached the sink
+  int64_t answer_bytes = 0;   ///< of text and tool arguments, of all choices
+  std::string finish_reason;  ///< of the first choice
+};
+
+/// Receives a relayed stream; awaiting it is the back-pressure. An error stops the call (the reader is gone).
+class RelaySink {
+ public:
+  virtual ~RelaySink() = default;
+  /// One or more whole server-sent events as they are to stand on the wire, each ending in an empty line; "[DONE]" is
+  /// among them. The bytes live until the task is done.
+  virtual Task<base::Result<>> on_events(std::string_view events) = 0;
+};
+
 /// A language model behind some provider. Thread-safe. Cancelled by the context's token, all the way to the provider.
 /// Errors: upstream, unavailable, exhausted, deadline, cancelled, invalid (the provider refused the request: name and
 /// message from it).
 class ChatModel {
  public:
   virtual ~ChatModel() = default;
+  /// Whether relay() works; else generate() is to be used.
+  [[nodiscard]] virtual bool relays() const { return false; }
+  /// Passes a request on in OpenAI's dialect and gives back the whole response body, or, with a sink, the events as
+  /// they come (then the result is empty). Everything arrives as the provider gave it, or translated where it speaks
+  /// another dialect; nothing of an event is held back. `report` is filled as far as things went, whatever the result.
+  /// What is passed by reference outlives the task. Errors as generate(); internal RELAY_UNSUPPORTED.
+  virtual Task<base::Result<std::string>> relay(const RequestContext& context, const RelayRequest& request,
+                                                RelaySink* sink, RelayReport& report);
   /// With a sink the answer is streamed to it; the whole is returned in both cases. `request` and `sink` outlive the
   /// task.
   virtual Task<base::Result<ChatCompletion>> generate(const RequestContext& context, const ChatRequest& request,

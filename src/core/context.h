@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -33,12 +34,17 @@ class RequestTrace {
   std::vector<std::string> degraded_;                   // guarded by mutex_
 };
 
+/// Who waits for the answer: people come before batches.
+enum class Priority : uint8_t { interactive, background };
+
 /// Everything a service needs to know about the request it works for; the first parameter of every service function,
 /// by const reference; it outlives the call. Background work makes its own.
 struct RequestContext {
   std::string request_id;
   Tenant tenant;
   std::string user_id;  ///< empty: nobody named
+  std::string key_id;   ///< of the API key that was shown; empty: none
+  Priority priority = Priority::interactive;
   base::SteadyTime deadline = base::SteadyTime::max();
   async::CancelToken cancel;
   RequestTrace* trace = nullptr;  ///< may be null

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+namespace tessera::core {
+
+/// An amount of money in millionths of a micro-dollar: prices per token are whole numbers of it (1 USD per million
+/// tokens is 1'000'000 of it per token), so sums are exact in any order. Up to nine million dollars either way.
+struct Money {
+  int64_t pico_usd = 0;
+
+  auto operator<=>(const Money&) const = default;
+  Money& operator+=(Money other) {
+    pico_usd += other.pico_usd;
+    return *this;
+  }
+  Money& operator-=(Money other) {
+    pico_usd -= other.pico_usd;
+    return *this;
+  }
+  friend Money operator+(Money a, Money b) { return a += b; }
+  friend Money operator-(Money a, Money b) { return a -= b; }
+
+  [[nodiscard]] double usd() const { return static_cast<double>(pico_usd) * 1e-12; }
+  /// Rounded half up, away from zero.
+  [[nodiscard]] int64_t micro_usd() const {
+    return pico_usd >= 0 ? (pico_usd + 500'000) / 1'000'000 : -((-pico_usd + 500'000) / 1'000'000);
+  }
+};
+
+/// What a model costs, per token; 0 where nothing is known or nothing is asked.
+struct Price {
+  Money prompt;
+  Money cached_prompt;  ///< of prompt tokens that the provider had in its cache
+  Money completion;
+  auto operator<=>(const Price&) const = default;
+};
+
+}  // namespace tessera::core
