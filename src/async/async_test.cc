@@ -15,6 +15,7 @@
 #include "async/event.h"
 #include "async/limiter.h"
 #include "async/run_blocking.h"
+#include "async/run_on.h"
 #include "async/shards.h"
 #include "async/task_scope.h"
 #include "base/random.h"
@@ -535,6 +536,33 @@ TEST(Limiter, NeverAdmitsTooManyNorLosesAPermit) {
   EXPECT_LE(most, 3);
   EXPECT_GE(served, 266);
   EXPECT_EQ(limiter.in_use(), 0U);
+}
+
+TEST(RunOn, RunsThereAndComesBack) {
+  Shards shards(1);
+  const auto there = [](std::thread::id* ran, bool fail) -> Task<int> {
+    *ran = std::this_thread::get_id();
+    if (fail) throw std::runtime_error("no");
+    co_return 7;
+  };
+  const auto caller = [&](bool fail) -> Task<int> {
+    const auto here = std::this_thread::get_id();
+    std::thread::id ran;
+    int value = 0;
+    std::string thrown;
+    try {
+      value = co_await run_on(shards.executor(0), there(&ran, fail));
+    } catch (const std::runtime_error& error) {
+      thrown = error.what();
+    }
+    EXPECT_NE(ran, std::thread::id());
+    EXPECT_NE(ran, here);
+    EXPECT_EQ(std::this_thread::get_id(), here);
+    EXPECT_EQ(thrown, fail ? "no" : "");
+    co_return value;
+  };
+  EXPECT_EQ(sync_wait(caller(false)), 7);
+  EXPECT_EQ(sync_wait(caller(true)), 0);
 }
 
 TEST(SyncWait, GivesValuesAndExceptions) {

@@ -11,6 +11,7 @@ using core::IndexHit;
 using Hits = std::span<const IndexHit>;
 
 constexpr size_t kFloorRank = 100;
+constexpr double kLexicalHalf = 5;  // the BM25 score that maps to 0.5
 
 struct Sum {
   double score = 0;
@@ -37,6 +38,17 @@ double cosine_floor(Hits hits) {
   const double last = hits[depth - 1].score;
   const double share = static_cast<double>(depth) / static_cast<double>(kFloorRank);
   return std::min(last, last * share);  // never above the last, also when that is negative
+}
+
+template <class Score>
+std::vector<Ranked> rank_alone(Hits hits, Score score) {
+  std::vector<Ranked> ranked;
+  ranked.reserve(hits.size());
+  for (const auto& hit : hits) {
+    const double raw = std::max(0.0, static_cast<double>(hit.score));
+    ranked.push_back({hit.chunk_key, score(raw), hit.document_key});
+  }
+  return ranked;
 }
 
 double by_rank(size_t place, double constant) {
@@ -86,6 +98,14 @@ std::vector<Ranked> fuse(const FusionLists& lists, const FusionOptions& options)
   ranked.reserve(entries.size());
   for (const Entry& entry : entries) ranked.push_back(entry.ranked);
   return ranked;
+}
+
+std::vector<Ranked> rank_lexical(std::span<const core::IndexHit> hits) {
+  return rank_alone(hits, [](double raw) { return raw / (raw + kLexicalHalf); });
+}
+
+std::vector<Ranked> rank_dense(std::span<const core::IndexHit> hits) {
+  return rank_alone(hits, [](double raw) { return std::min(1.0, raw); });
 }
 
 }  // namespace tessera::rag

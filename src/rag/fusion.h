@@ -43,4 +43,8 @@ struct FusionLists {
 /// reciprocal_rank: Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet, 2009; with a weight.
 std::vector<Ranked> fuse(const FusionLists& lists, const FusionOptions& options);
 
+/// One list alone, in its order: s / (s + 5) of the BM25 score s; the cosine, negative as 0.
+std::vector<Ranked> rank_lexical(std::span<const core::IndexHit> hits);
+std::vector<Ranked> rank_dense(std::span<const core::IndexHit> hits);
+
 }  // namespace tessera::rag

@@ -118,6 +118,21 @@ TEST(Fusion, NegativeAndEqualCosinesAndScoresOfZeroStayInRange) {
   }
 }
 
+TEST(Fusion, OneListAloneKeepsItsOrderAndStaysInRange) {
+  const Hits hits = {{4, 1, 15}, {9, 2, 5}, {2, 3, 0}};
+  const auto words = rank_lexical(hits);
+  EXPECT_EQ(keys(words), (std::vector<int64_t>{4, 9, 2}));
+  EXPECT_DOUBLE_EQ(words[0].score, 0.75);
+  EXPECT_DOUBLE_EQ(words[1].score, 0.5);
+  EXPECT_EQ(words[1].document_key, 2);
+  EXPECT_EQ(words[2].score, 0);
+  const Hits near = {{4, 1, 1.0001F}, {9, 2, 0.25F}, {2, 3, -0.5F}};
+  const auto meaning = rank_dense(near);
+  EXPECT_EQ(meaning[0].score, 1);
+  EXPECT_EQ(meaning[1].score, 0.25);
+  EXPECT_EQ(meaning[2].score, 0);
+}
+
 /// Random lists: every chunk once, falling scores in [0, 1], and a chunk that is better in both lists comes first.
 TEST(Fusion, RandomListsKeepEveryChunkOnceAndAgreeWithUnanimity) {
   std::mt19937 random(11);

@@ -1,12 +1,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <span>
 #include <utility>
 
+#include "async/run_on.h"
 #include "async/task_scope.h"
 #include "rag/context_bounds.h"
 #include "rag/document_hash.h"
@@ -280,7 +279,7 @@ core::Task<base::Result<>> IngestService::embed(const core::RequestContext& cont
   core::StageTimer timer(context, "embed");
   auto task = embed_chunks(context, drafts);
   if (!options_.embed_executor) co_return co_await std::move(task);
-  co_return co_await boost::asio::co_spawn(options_.embed_executor, std::move(task), boost::asio::use_awaitable);
+  co_return co_await async::run_on(options_.embed_executor, std::move(task));
 }
 
 // Calls of the embedder are filled across documents: a remote one is paid for each.

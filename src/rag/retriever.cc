@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "async/deadline.h"
+#include "rag/query_marks.h"
 
 namespace tessera::rag {
 
@@ -19,23 +20,12 @@ namespace {
 using base::Code;
 using core::SearchMode;
 
-constexpr double kLexicalHalf = 5;  // the BM25 score that maps to 0.5
 constexpr size_t kNeighboursMax = 8;
 constexpr double kNumberMax = 1000;
 constexpr int64_t kJoinBytesMax = 4 << 20;  // longer documents are not read for the white space between two chunks
 
 bool all_zero(const std::vector<float>& vector) {
   return std::ranges::all_of(vector, [](float value) { return value == 0; });
-}
-
-std::vector<Ranked> rank_single(const std::vector<core::IndexHit>& hits, bool lexical) {
-  std::vector<Ranked> ranked;
-  ranked.reserve(hits.size());
-  for (const auto& hit : hits) {
-    const double raw = std::max(0.0, static_cast<double>(hit.score));
-    ranked.push_back({hit.chunk_key, lexical ? raw / (raw + kLexicalHalf) : std::min(1.0, raw), hit.document_key});
-  }
-  return ranked;
 }
 
 base::Result<> check_number(std::optional<double> value, const char* field) {
@@ -70,6 +60,8 @@ base::Result<> check_ranking(const core::RetrievalRequest& request) {
 /// One retrieval in the making.
 struct HybridRetriever::Plan {
   core::RetrievalRequest request;
+  std::string words;  // of the query, without marks and what they exclude
+  bool marked = false;
   int64_t collection_id = 0;
   std::string embedding_model;
   bool lexical = false;  // engines still wanted
@@ -89,13 +81,14 @@ struct HybridRetriever::Plan {
   std::unordered_set<int64_t> gone;                   ///< asked for, but no longer stored
 
   [[nodiscard]] core::IndexQuery query() const {
-    core::IndexQuery query;
-    query.collection_id = collection_id;
-    query.text = request.query;
-    query.vector = vector;
-    query.k = k;
-    query.filter = request.filter ? &*request.filter : nullptr;
-    return query;
+    return {.collection_id = collection_id,
+            .text = request.query,
+            .vector = vector,
+            .k = k,
+            .filter = request.filter ? &*request.filter : nullptr,
+            .operators = marked,
+            .recall = request.recall.value_or(0),
+            .ef = request.ef.value_or(0)};
   }
 };
 
@@ -115,6 +108,7 @@ base::Result<> HybridRetriever::check_request(const core::RetrievalRequest& requ
     return base::fail(Code::invalid, "INVALID_TOP_K", fmt::format("top_k is at most {}.", options_.top_k_max), "",
                       "top_k");
   }
+  TESSERA_CHECK(check_engine_choice(request));
   return check_ranking(request);
 }
 
@@ -152,6 +146,8 @@ core::Task<base::Result<core::RetrievalResult>> HybridRetriever::retrieve(const 
 
   Plan plan;
   plan.request = std::move(request);
+  plan.marked = plan.request.syntax == core::QuerySyntax::marks;
+  plan.words = plan.marked ? words_of_marked(plan.request.query) : plan.request.query;
   plan.collection_id = collection.id;
   plan.embedding_model = collection.settings.embedding_model;
   plan.lexical = plan.request.mode != SearchMode::dense;
@@ -189,7 +185,7 @@ core::Task<base::Result<>> HybridRetriever::embed_query(const core::RequestConte
     core::RequestContext inner = context;
     const bool bounded = context.deadline != base::SteadyTime::max();
     if (bounded && plan.lexical) inner.deadline = context.deadline - options_.reserve;
-    const std::string_view text = plan.request.query;
+    const std::string_view text = plan.words;
     if (bounded && parts_.clock.now() >= inner.deadline) {
       rows = base::fail(Code::deadline, "DEADLINE_EXCEEDED", "The request's time was over before it was done.");
     } else {
@@ -243,6 +239,8 @@ base::Result<> HybridRetriever::search_engines(const core::RequestContext& conte
     if (hits) {
       plan.exhausted = plan.exhausted && hits->size() < plan.k;
       lexical = *std::move(hits);
+    } else if (plan.marked) {
+      return std::unexpected(std::move(hits).error());  // nothing else knows what is excluded
     } else {
       plan.lexical = false;
       degrade("lexical_search", std::move(hits).error());
@@ -258,7 +256,7 @@ base::Result<> HybridRetriever::search_engines(const core::RequestContext& conte
     core::StageTimer timer(context, "dense");
     auto hits = parts_.index.search_dense(query);
     if (hits) {
-      plan.exhausted = plan.exhausted && hits->size() < plan.k;
+      plan.exhausted = plan.exhausted && (plan.marked || hits->size() < plan.k);
       dense = *std::move(hits);
     } else {
       plan.dense = false;
@@ -272,8 +270,9 @@ base::Result<> HybridRetriever::search_engines(const core::RequestContext& conte
   core::StageTimer timer(context, "fuse");
   if (plan.request.mode == SearchMode::hybrid) {
     plan.ranked = fuse({lexical, dense}, plan.fusion);
+    if (plan.marked) keep_matches(plan.ranked, *lexical);
   } else {
-    plan.ranked = rank_single(lexical ? *lexical : *dense, plan.request.mode == SearchMode::lexical);
+    plan.ranked = lexical ? rank_lexical(*lexical) : rank_dense(*dense);
   }
   return {};
 }
@@ -339,7 +338,7 @@ void HybridRetriever::rerank_now(Plan& plan) const {
   std::vector<const core::MatchTokens*> texts;
   texts.reserve(plan.tokens.size());
   for (const auto& each : plan.tokens) texts.push_back(each.get());
-  plan.ranked = rerank(std::move(plan.ranked), plan.matcher->match(plan.request.query, texts), options_.rerank_weights);
+  plan.ranked = rerank(std::move(plan.ranked), plan.matcher->match(plan.words, texts), options_.rerank_weights);
   plan.reranked = true;
 }
 
