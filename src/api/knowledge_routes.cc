@@ -174,6 +174,9 @@ async::Task<base::Result<Reply>> KnowledgeRoutes::search(Call& call) {
                  : mode == "lexical" ? core::SearchMode::lexical
                  : mode == "hybrid"  ? core::SearchMode::hybrid
                                      : options_.search_mode;
+  if (body.text_or("syntax", "plain") == "query") request.syntax = core::QuerySyntax::marks;
+  request.recall = body.number("recall");
+  request.ef = read_count(body, "ef_search");
   TESSERA_CO_TRY(request.filter, body.filter("filter"));
   request.min_score = body.number("min_score");
   request.ranking = read_ranking(body);

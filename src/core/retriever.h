@@ -38,18 +38,30 @@ struct RankingChoice {
   std::optional<size_t> neighbours;
 };
 
+/// How a query's text is read.
+enum class QuerySyntax {
+  plain,  ///< all of it is words
+  marks,  ///< "a phrase", +required, -excluded, prefix*: only passages that match the words so are results
+};
+
 /// Who reads the passages; each has defaults of its own.
 enum class Reader {
   client,  ///< a program that asked for results: gets every match as it stands
   model,   ///< a language model: better few passages that say much
 };
 
-/// A question to one collection. `min_score` is compared with the passages' score in the mode used.
+/// A question to one collection. `min_score` is compared with the passages' score in the mode used. `recall` (0.5 to 1)
+/// is the share of the true nearest that the dense engine is to find, `ef` (1 to 10,000) what it takes instead: the
+/// candidates of its walk; one of them at most, and without either as configured. Marks need the lexical engine, the
+/// others the dense one.
 struct RetrievalRequest {
   CollectionName collection;
   std::string query;
   size_t top_k = 5;
   SearchMode mode = SearchMode::hybrid;
+  QuerySyntax syntax = QuerySyntax::plain;
+  std::optional<double> recall;
+  std::optional<size_t> ef;
   std::optional<Filter> filter;
   std::optional<double> min_score;
   Reader reader = Reader::client;
