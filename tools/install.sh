@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of tools/packages/SET.txt that are missing. Usage: tools/install.sh build|test
-# Fast when nothing is missing (one dpkg-query). Needs root or sudo only when something is.
+# Fast when nothing is missing (one dpkg-query). Needs root or sudo only when something is. The set test also fetches the
+# programs that the integration tests run against (tests/services/README.md), into the checkout.
 set -euo pipefail
 cd "$(dirname "$0")/packages"
 
@@ -28,14 +29,15 @@ missing=()
 for package in $wanted; do
   grep -qx "$package" <<<"$have" || provided "$package" || missing+=("$package")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
-
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { echo "These Debian packages are missing and need root to install: ${missing[*]}" >&2; exit 1; }
-  as_root=(sudo)
+if [ ${#missing[@]} -ne 0 ]; then
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "These Debian packages are missing and need root to install: ${missing[*]}" >&2; exit 1; }
+    as_root=(sudo)
+  fi
+  echo "Installing ${#missing[@]} Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
-echo "Installing ${#missing[@]} Debian packages: ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-"${as_root[@]}" apt-get update -qq
-"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+if [ "$1" = test ]; then python3 ../../tests/services/fetch.py; fi
