@@ -1,7 +1,5 @@
 #include "llm/providers/openai_model.h"
 
-#include <algorithm>
-
 #include "llm/providers/openai_dialect.h"
 #include "wire/sse.h"
 
@@ -11,18 +9,9 @@ using core::Task;
 
 OpenAiModel::OpenAiModel(std::shared_ptr<ProviderClient> client) : client_(std::move(client)) {}
 
-std::string_view OpenAiModel::upstream_name(std::string_view model) const {
-  const ProviderOptions& options = client_->options();
-  if (std::ranges::find(options.models, model) != options.models.end()) return model;
-  if (model.size() > options.name.size() + 1 && model.starts_with(options.name) && model[options.name.size()] == '/') {
-    return model.substr(options.name.size() + 1);
-  }
-  return model;
-}
-
 Task<base::Result<core::ChatCompletion>> OpenAiModel::generate(const core::RequestContext& context,
                                                                const core::ChatRequest& request, core::ChatSink* sink) {
-  const std::string_view model = upstream_name(request.model);
+  const std::string_view model = client_->upstream_name(request.model);
   TESSERA_CO_TRY(std::string body, render_chat_request(request, model, sink != nullptr));
   if (sink != nullptr) co_return co_await stream(context, std::move(body), *sink);
   TESSERA_CO_TRY(const std::string response, co_await client_->call(context, "/chat/completions", std::move(body)));

@@ -25,9 +25,6 @@ class OpenAiModel final : public core::ChatModel {
   /// What the provider's `/models` lists.
   core::Task<base::Result<std::vector<std::string>>> list_models(const core::RequestContext& context);
 
-  /// The name the provider knows: without "NAME/" of this provider before it.
-  [[nodiscard]] std::string_view upstream_name(std::string_view model) const;
-
  private:
   core::Task<base::Result<core::ChatCompletion>> stream(const core::RequestContext& context, std::string body,
                                                         core::ChatSink& sink);

@@ -216,7 +216,7 @@ TEST_F(OpenAi, ErrorsSayWhatToDo) {
     size_t tries;
   } cases[] = {
       {400, said, base::Code::invalid, "PROVIDER_REFUSED", 1},
-      {404, said, base::Code::invalid, "PROVIDER_REFUSED", 1},
+      {404, said, base::Code::invalid, "PROVIDER_MODEL_MISSING", 1},
       {422, "<html>", base::Code::invalid, "PROVIDER_REFUSED", 1},
       {401, said, base::Code::upstream, "PROVIDER_AUTH", 1},
       {403, said, base::Code::upstream, "PROVIDER_AUTH", 1},
@@ -365,11 +365,13 @@ TEST_F(OpenAi, ListsModels) {
 TEST_F(OpenAi, NamesTheModelAsTheProviderDoes) {
   ProviderOptions options = server.options();
   options.models = {"test/own"};
-  const OpenAiModel model(server.client(options));
-  EXPECT_EQ(model.upstream_name("test/gpt-x"), "gpt-x");
-  EXPECT_EQ(model.upstream_name("gpt-x"), "gpt-x");
-  EXPECT_EQ(model.upstream_name("openai/gpt-x"), "openai/gpt-x");
-  EXPECT_EQ(model.upstream_name("test/own"), "test/own");
+  const auto client = server.client(options);
+  EXPECT_EQ(client->upstream_name("test/gpt-x"), "gpt-x");
+  EXPECT_EQ(client->upstream_name("gpt-x"), "gpt-x");
+  EXPECT_EQ(client->upstream_name("openai/gpt-x"), "openai/gpt-x");
+  EXPECT_EQ(client->upstream_name("test/own"), "test/own");
+  options.upstream_model = "gpt-y";
+  EXPECT_EQ(server.client(options)->upstream_name("smart"), "gpt-y");
 }
 
 TEST(ProviderErrors, ReadRetryAfter) {

@@ -84,6 +84,14 @@ void remove_secret(std::string& text, std::string_view secret) {
   }
 }
 
+// Refusals that another model might not share have names of their own; the router tells them apart by these.
+std::string refusal_name(int status, std::string_view code) {
+  if (code == "content_filter" || code == "content_policy_violation") return "CONTENT_FILTERED";
+  if (code == "context_length_exceeded") return "CONTEXT_TOO_LONG";
+  if (status == 404) return "PROVIDER_MODEL_MISSING";
+  return "PROVIDER_REFUSED";
+}
+
 bool is_success(int status) {
   return status >= 200 && status < 300;
 }
@@ -138,7 +146,7 @@ base::Error provider_error(std::string_view provider, int status, std::string_vi
   }
   if (status >= 400 && status < 500) {
     base::Error error =
-        make(Code::invalid, "PROVIDER_REFUSED",
+        make(Code::invalid, refusal_name(status, said.code),
              said.message.empty() ? fmt::format("the provider {} refused the request with status {}", provider, status)
                                   : said.message);
     error.param = said.param;
@@ -156,6 +164,14 @@ ProviderClient::ProviderClient(ProviderOptions options, std::shared_ptr<wire::Ht
       random_(random),
       limiter_({.concurrent_max = options_.concurrent_max, .waiting_max = options_.waiting_max}) {
   while (options_.base_url.ends_with('/')) options_.base_url.pop_back();
+}
+
+std::string_view ProviderClient::upstream_name(std::string_view model) const {
+  if (!options_.upstream_model.empty()) return options_.upstream_model;
+  if (std::ranges::find(options_.models, model) != options_.models.end()) return model;
+  const std::string& name = options_.name;
+  const bool named = model.size() > name.size() + 1 && model.starts_with(name) && model[name.size()] == '/';
+  return named ? model.substr(name.size() + 1) : model;
 }
 
 base::Result<wire::ClientRequest> ProviderClient::prepare(const core::RequestContext& context, const std::string& path,

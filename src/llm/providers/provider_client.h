@@ -23,7 +23,8 @@ struct ProviderOptions {
   std::string name = "openai";
   std::string base_url = "https://api.openai.com/v1";  ///< up to and including the version
   std::string api_key;
-  std::vector<std::string> models;                           ///< chat models; empty: any name is passed on
+  std::vector<std::string> models;  ///< chat models; empty: any name is passed on
+  std::string upstream_model;       ///< stands in every request, whatever it asks for; empty: what it asks for
   std::vector<std::pair<std::string, std::string>> headers;  ///< sent with every request
   base::Millis connect_timeout{10'000};
   base::Millis first_token_timeout{30'000};
@@ -49,10 +50,9 @@ std::optional<base::Millis> retry_after_of(const std::vector<wire::Header>& head
 /// Talks to one provider: at most concurrent_max calls at once, tries again after rate limits, lost connections and
 /// timeouts, but only until the head of a good response is in; pauses grow exponentially with jitter, honour
 /// Retry-After and never outlive the request's deadline. Thread-safe. Cancelling the context closes the connection.
-/// Errors: invalid PROVIDER_REFUSED, upstream PROVIDER_AUTH / PROVIDER_FAILED /
-/// PROVIDER_UNUSABLE / STREAM_BROKEN, exhausted
-/// PROVIDER_RATE_LIMIT / PROVIDER_QUOTA / TOO_MANY_WAITING, unavailable PROVIDER_UNAVAILABLE, deadline
-/// PROVIDER_TIMEOUT / DEADLINE, cancelled.
+/// Errors: invalid PROVIDER_REFUSED / CONTENT_FILTERED / CONTEXT_TOO_LONG / PROVIDER_MODEL_MISSING, upstream
+/// PROVIDER_AUTH / PROVIDER_FAILED / PROVIDER_UNUSABLE / STREAM_BROKEN, exhausted PROVIDER_RATE_LIMIT / PROVIDER_QUOTA
+/// / TOO_MANY_WAITING, unavailable PROVIDER_UNAVAILABLE, deadline PROVIDER_TIMEOUT / DEADLINE, cancelled.
 class ProviderClient {
  public:
   ProviderClient(ProviderOptions options, std::shared_ptr<wire::HttpClient> http, const base::Clock& clock,
@@ -65,6 +65,9 @@ class ProviderClient {
   };
 
   [[nodiscard]] const ProviderOptions& options() const { return options_; }
+  /// The name under which the provider knows what a request calls `model`: options().upstream_model, else `model`
+  /// without "NAME/" of this provider before it. Valid as long as both.
+  [[nodiscard]] std::string_view upstream_name(std::string_view model) const;
 
   /// The body of a 2xx response to `path` ("/chat/completions"); a GET when `body` is empty.
   core::Task<base::Result<std::string>> call(const core::RequestContext& context, std::string path, std::string body);
