@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "text/stem.h"
-
 namespace tessera::text {
 namespace {
 
@@ -74,34 +72,6 @@ TEST(Words, AreCutAtALimitAndInvalidBytesDivide) {
   EXPECT_THAT(terms("ab\xFF"
                     "cd\xE2\x80"),
               ElementsAre("ab", "cd"));
-}
-
-TEST(Stemmer, FindsTheStemOfEnglishWords) {
-  Stemmer stemmer;
-  EXPECT_EQ(stemmer.stem("running"), "run");
-  EXPECT_EQ(stemmer.stem("generously"), "generous");
-  EXPECT_EQ(stemmer.stem("caresses"), "caress");
-  EXPECT_EQ(stemmer.stem("gpt4"), "gpt4");
-  EXPECT_EQ(stemmer.stem("東京"), "東京");
-  EXPECT_EQ(stemmer.stem("as"), "as");
-  EXPECT_EQ(stemmer.stem(""), "");
-}
-
-TEST(Stemmer, RemembersWhatItWouldFind) {
-  std::mt19937 random(5);
-  const std::vector<std::string> ends{"s", "ed", "ing", "ations", "ly", "fulness", "y", "ies", "iveness", ""};
-  const auto word = [&] {
-    std::string out;
-    for (size_t size = 1 + random() % 14; out.size() < size;) out += static_cast<char>('a' + random() % 26);
-    return out + ends[random() % ends.size()];
-  };
-  std::vector<std::string> words;
-  for (int i = 0; i < 5000; ++i) words.push_back(word());
-  Stemmer stemmer;
-  for (int i = 0; i < 30'000; ++i) {
-    const std::string& each = words[random() % words.size()];
-    ASSERT_EQ(stemmer.stem(each), Stemmer().stem(each)) << each;
-  }
 }
 
 }  // namespace
