@@ -21,7 +21,7 @@ TEST(QueryMarks, LeavesTheWordsThatAreLookedFor) {
   EXPECT_EQ(words_of_marked("e-mail c++ - + a"), "e-mail c++ - + a");
   EXPECT_EQ(words_of_marked("one\"two three\"four"), "one two three four");
   EXPECT_EQ(words_of_marked("an \"open quote -not"), "an open quote");
-  EXPECT_EQ(words_of_marked("an \"open \"quote\""), "an open  quote\"");  // the first two quotes are a phrase
+  EXPECT_EQ(words_of_marked("an \"open \"quote\""), "an open  quote");  // the first two quotes are a phrase
   EXPECT_EQ(words_of_marked("-tea -\"green tea\""), "");
   EXPECT_EQ(words_of_marked(""), "");
 }
@@ -83,6 +83,23 @@ class MarkedIndex final : public core::RetrievalIndex {
   testing::FakeIndex& inner_;
 };
 
+/// A request that says little.
+struct Asked : core::RetrievalRequest {
+  explicit Asked(std::string text, SearchMode how = SearchMode::hybrid) {
+    query = std::move(text);
+    mode = how;
+  }
+  Asked marked() && {
+    syntax = QuerySyntax::marks;
+    return std::move(*this);
+  }
+  Asked careful(std::optional<double> share, std::optional<size_t> candidates = {}) && {
+    recall = share;
+    ef = candidates;
+    return std::move(*this);
+  }
+};
+
 struct MarkedWorld : testing::RagWorld {
   MarkedIndex marked{index};
   HybridRetriever reader{{stores.documents(), marked, feed, embedders, pool, clock}};
@@ -111,29 +128,29 @@ TEST(QueryMarks, ResultsOfHybridSearchMatchTheMarks) {
   world.add("b", "heron pearl");
   world.add("c", "stork");
   using Ids = std::vector<std::string>;
-  EXPECT_EQ(world.find({.query = "heron -pearl"}).size(), 3U);
-  EXPECT_EQ(world.find({.query = "heron -pearl", .syntax = QuerySyntax::marks}), Ids{"a"});
-  EXPECT_EQ(world.find({.query = "heron -pearl", .mode = SearchMode::lexical, .syntax = QuerySyntax::marks}), Ids{"a"});
-  EXPECT_EQ(world.find({.query = "swan", .syntax = QuerySyntax::marks}), Ids{});
+  EXPECT_EQ(world.find(Asked("heron -pearl")).size(), 3U);
+  EXPECT_EQ(world.find(Asked("heron -pearl").marked()), Ids{"a"});
+  EXPECT_EQ(world.find(Asked("heron -pearl", SearchMode::lexical).marked()), Ids{"a"});
+  EXPECT_EQ(world.find(Asked("swan").marked()), Ids{});
   world.index.dense_down = true;
-  EXPECT_EQ(world.find({.query = "heron -pearl", .syntax = QuerySyntax::marks}), Ids{"a"});
+  EXPECT_EQ(world.find(Asked("heron -pearl").marked()), Ids{"a"});
   world.index.dense_down = false;
   world.index.lexical_down = true;
-  EXPECT_EQ(world.find({.query = "heron -pearl", .syntax = QuerySyntax::marks}), Ids{"LEXICAL_DOWN:"});
-  EXPECT_EQ(world.find({.query = "heron"}).size(), 3U);
+  EXPECT_EQ(world.find(Asked("heron -pearl").marked()), Ids{"LEXICAL_DOWN:"});
+  EXPECT_EQ(world.find(Asked("heron")).size(), 3U);
 }
 
 TEST(QueryMarks, TheEnginesAreToldWhatTheRequestSays) {
   MarkedWorld world;
   world.add("a", "heron");
-  static_cast<void>(world.find({.query = "heron", .mode = SearchMode::dense, .recall = 0.8}));
+  static_cast<void>(world.find(Asked("heron", SearchMode::dense).careful(0.8)));
   EXPECT_EQ(world.marked.asked.recall, 0.8);
   EXPECT_EQ(world.marked.asked.ef, 0U);
-  static_cast<void>(world.find({.query = "heron", .ef = 77}));
+  static_cast<void>(world.find(Asked("heron").careful(std::nullopt, 77)));
   EXPECT_EQ(world.marked.asked.recall, 0);
   EXPECT_EQ(world.marked.asked.ef, 77U);
   EXPECT_FALSE(world.marked.asked.operators);
-  static_cast<void>(world.find({.query = "her*", .mode = SearchMode::lexical, .syntax = QuerySyntax::marks}));
+  static_cast<void>(world.find(Asked("her*", SearchMode::lexical).marked()));
   EXPECT_TRUE(world.marked.asked.operators);
   EXPECT_EQ(world.marked.text, "her*");
 }
@@ -142,20 +159,19 @@ TEST(QueryMarks, RefusesWhatCannotBe) {
   MarkedWorld world;
   world.add("a", "heron");
   const auto refused = [&](core::RetrievalRequest request) { return world.find(std::move(request)).front(); };
-  const auto marks = QuerySyntax::marks;
-  EXPECT_EQ(refused({.query = "heron", .mode = SearchMode::dense, .syntax = marks}), "INVALID_FIELD:syntax");
-  EXPECT_EQ(refused({.query = "-heron", .syntax = marks}), "NOTHING_TO_LOOK_FOR:query");
-  EXPECT_EQ(refused({.query = "-heron ++ \"?\"", .syntax = marks}), "NOTHING_TO_LOOK_FOR:query");
-  EXPECT_EQ(refused({.query = "-heron", .syntax = QuerySyntax::plain}), "a");
-  EXPECT_EQ(refused({.query = "heron", .mode = SearchMode::lexical, .recall = 0.9}), "INVALID_FIELD:recall");
-  EXPECT_EQ(refused({.query = "heron", .mode = SearchMode::lexical, .ef = 9}), "INVALID_FIELD:ef_search");
-  EXPECT_EQ(refused({.query = "heron", .recall = 0.9, .ef = 9}), "INVALID_FIELD:ef_search");
-  EXPECT_EQ(refused({.query = "heron", .recall = 0.4}), "INVALID_FIELD:recall");
-  EXPECT_EQ(refused({.query = "heron", .recall = 1.1}), "INVALID_FIELD:recall");
-  EXPECT_EQ(refused({.query = "heron", .recall = std::numeric_limits<double>::quiet_NaN()}), "INVALID_FIELD:recall");
-  EXPECT_EQ(refused({.query = "heron", .ef = 0}), "INVALID_FIELD:ef_search");
-  EXPECT_EQ(refused({.query = "heron", .ef = 10'001}), "INVALID_FIELD:ef_search");
-  EXPECT_EQ(refused({.query = "heron", .recall = 1}), "a");
+  EXPECT_EQ(refused(Asked("heron", SearchMode::dense).marked()), "INVALID_FIELD:syntax");
+  EXPECT_EQ(refused(Asked("-heron").marked()), "NOTHING_TO_LOOK_FOR:query");
+  EXPECT_EQ(refused(Asked("-heron ++ \"?\"").marked()), "NOTHING_TO_LOOK_FOR:query");
+  EXPECT_EQ(refused(Asked("-heron")), "a");
+  EXPECT_EQ(refused(Asked("heron", SearchMode::lexical).careful(0.9)), "INVALID_FIELD:recall");
+  EXPECT_EQ(refused(Asked("heron", SearchMode::lexical).careful(std::nullopt, 9)), "INVALID_FIELD:ef_search");
+  EXPECT_EQ(refused(Asked("heron").careful(0.9, 9)), "INVALID_FIELD:ef_search");
+  EXPECT_EQ(refused(Asked("heron").careful(0.4)), "INVALID_FIELD:recall");
+  EXPECT_EQ(refused(Asked("heron").careful(1.1)), "INVALID_FIELD:recall");
+  EXPECT_EQ(refused(Asked("heron").careful(std::numeric_limits<double>::quiet_NaN())), "INVALID_FIELD:recall");
+  EXPECT_EQ(refused(Asked("heron").careful(std::nullopt, 0)), "INVALID_FIELD:ef_search");
+  EXPECT_EQ(refused(Asked("heron").careful(std::nullopt, 10'001)), "INVALID_FIELD:ef_search");
+  EXPECT_EQ(refused(Asked("heron").careful(1)), "a");
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ std::vector<Ranked> rerank(std::vector<Ranked> ranked, std::span<const core::Tok
   for (size_t i = 0; i < ranked.size(); ++i) {
     double sum = ranked[i].score;
     if (i < count) {
-      if (range > 0) sum += weights.likeness * (matches[i].likeness - least.likeness) / range;
+      sum += weights.likeness * (range > 0 ? (matches[i].likeness - least.likeness) / range : 1);
       sum += weights.near * matches[i].near;
     }
     ranked[i].score = std::min(1.0, sum / whole);

@@ -21,8 +21,8 @@ struct RerankWeights {
 std::string read_for_ranking(const core::Passage& passage);
 
 /// Orders the first matches.size() of `ranked` anew, best first; the others follow in their order. `matches` says what
-/// each has of the query. The likeness is scaled from 0 at the least to 1 at the best of them. Scores stay in [0, 1],
-/// are lower than before, and fall from first to last. Pure.
+/// each has of the query. The likeness is scaled from 0 at the least to 1 at the best of them (1 if all are equal).
+/// Scores stay in [0, 1] on a scale of their own, 1 is best by every sign, and fall from first to last. Pure.
 std::vector<Ranked> rerank(std::vector<Ranked> ranked, std::span<const core::TokenMatch> matches,
                            const RerankWeights& weights = {});
 

@@ -32,6 +32,7 @@ TEST(Rerank, WithoutSignsTheOrderStays) {
 TEST(Rerank, TheBestInEverythingHasScoreOne) {
   const auto ranked = rerank({{1, 1}, {2, 0.1}}, std::vector<core::TokenMatch>{{0.9F, 1}, {0.1F, 0}});
   EXPECT_DOUBLE_EQ(ranked[0].score, 1);
+  EXPECT_DOUBLE_EQ(rerank({{1, 1}}, std::vector<core::TokenMatch>{{0.4F, 1}})[0].score, 1);  // also alone
 }
 
 /// Whatever the signs: nothing is lost, scores fall within [0, 1], and what was not looked at stays behind, in order.
