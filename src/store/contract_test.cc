@@ -45,6 +45,7 @@ class StoreContract : public ::testing::TestWithParam<const char*> {
   core::DocumentStore& documents() { return harness_->documents(); }
   core::ConversationStore& conversations() { return harness_->conversations(); }
   core::TaskStore& tasks() { return harness_->tasks(); }
+  core::KeyStore& keys() { return harness_->keys(); }
 
   core::PutReceipt put(core::DocumentWrite write) {
     auto receipt = sync_wait(documents().put_document(std::move(write)));
@@ -404,6 +405,62 @@ TEST_P(StoreContract, TasksSurviveAndTheNewestComesFirst) {
   const auto unfinished = *sync_wait(tasks().unfinished_tasks());
   ASSERT_EQ(unfinished.size(), 2);
   EXPECT_EQ(unfinished[0].first.app_id, "a");
+}
+
+core::ApiKey api_key(const std::string& app, const std::string& id, char fill) {
+  core::ApiKey key;
+  key.key_id = id;
+  key.tenant = {app};
+  key.hash = std::string(32, fill);
+  return key;
+}
+
+TEST_P(StoreContract, KeysComeBackWholeOldestFirstOfAllApps) {
+  auto key = api_key("b", "k1", '\0');
+  key.name = "phone \"app\"";
+  key.hint = "x7Qf";
+  key.scopes = {"chat", "ingest"};
+  key.models = {"gpt-4o", "a,b\n"};
+  key.requests_per_minute = 60;
+  key.tokens_per_minute = 90'000;
+  key.created_at_ms = 20;
+  key.expires_at_ms = 30;
+  ASSERT_TRUE(sync_wait(keys().add_key(key)));
+  auto older = api_key("a", "k2", '\xff');
+  older.created_at_ms = 10;
+  ASSERT_TRUE(sync_wait(keys().add_key(older)));
+  harness_->reopen();
+  const auto all = *sync_wait(keys().load_keys());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].key_id, "k2");
+  EXPECT_EQ(all[0].hash, older.hash);
+  EXPECT_EQ(all[1].tenant.app_id, "b");
+  EXPECT_EQ(all[1].name, key.name);
+  EXPECT_EQ(all[1].hint, key.hint);
+  EXPECT_EQ(all[1].hash, key.hash);
+  EXPECT_EQ(all[1].scopes, key.scopes);
+  EXPECT_EQ(all[1].models, key.models);
+  EXPECT_EQ(all[1].requests_per_minute, 60);
+  EXPECT_EQ(all[1].tokens_per_minute, 90'000);
+  EXPECT_EQ(all[1].created_at_ms, 20);
+  EXPECT_EQ(all[1].expires_at_ms, 30);
+  EXPECT_EQ(all[1].revoked_at_ms, 0);
+}
+
+TEST_P(StoreContract, AKeyOrItsHashIsAddedOnceAndRevokedByItsOwnAppOnly) {
+  ASSERT_TRUE(sync_wait(keys().add_key(api_key("a", "k", 'x'))));
+  EXPECT_EQ(error_name(sync_wait(keys().add_key(api_key("a", "k", 'y')))), "KEY_EXISTS");
+  EXPECT_EQ(error_name(sync_wait(keys().add_key(api_key("b", "other", 'x')))), "KEY_EXISTS");
+  EXPECT_EQ(error_name(sync_wait(keys().add_key(api_key("", "k", 'z')))), "TENANT_REQUIRED");
+  auto bare = api_key("a", "bare", 'z');
+  bare.hash = "short";
+  EXPECT_EQ(error_name(sync_wait(keys().add_key(bare))), "KEY_HASH_INVALID");
+
+  EXPECT_EQ(error_name(sync_wait(keys().revoke_key({"b"}, "k", 5))), "KEY_NOT_FOUND");
+  EXPECT_EQ(sync_wait(keys().revoke_key({"a"}, "k", 5))->revoked_at_ms, 5);
+  EXPECT_EQ(sync_wait(keys().revoke_key({"a"}, "k", 9))->revoked_at_ms, 5) << "a second time changes nothing";
+  harness_->reopen();
+  EXPECT_EQ(sync_wait(keys().load_keys())->at(0).revoked_at_ms, 5);
 }
 
 TEST(Halves, EveryHalfSurvivesTheRoundTripAndFloatsRoundToTheNearest) {

@@ -400,6 +400,73 @@ class ConversationWalk {
   std::map<Id, Known> sessions_;
 };
 
+/// Adds and revokes keys of three apps.
+class KeyWalk {
+ public:
+  KeyWalk(testing::Harness& harness, uint64_t seed) : harness_(harness), random_(seed) {}
+
+  void step() {
+    harness_.clock.advance(base::Millis(1));
+    const Id id{{std::string(1, static_cast<char>('a' + random_.below(3)))}, std::to_string(random_.below(40))};
+    switch (random_.below(8)) {
+      case 0:
+      case 1:
+      case 2:
+        return add(id);
+      case 3:
+      case 4:
+        return revoke(id);
+      case 5:
+        if (random_.below(10) == 0) harness_.reopen();
+        return;
+      default:
+        return compare();
+    }
+  }
+
+ private:
+  using Id = std::pair<core::Tenant, std::string>;
+
+  void add(const Id& id) {
+    core::ApiKey key;
+    key.tenant = id.first;
+    key.key_id = id.second;
+    key.hash = std::string(32, static_cast<char>(random_.below(120)));
+    key.created_at_ms = harness_.clock.unix_ms();
+    const auto added = sync_wait(harness_.keys().add_key(key));
+    const bool fresh = !keys_.contains(id) &&
+                       std::ranges::none_of(keys_, [&](const auto& item) { return item.second.hash == key.hash; });
+    EXPECT_EQ(added.has_value(), fresh);
+    if (fresh) keys_[id] = key;
+  }
+
+  void revoke(const Id& id) {
+    const int64_t now = harness_.clock.unix_ms();
+    const auto revoked = sync_wait(harness_.keys().revoke_key(id.first, id.second, now));
+    const auto it = keys_.find(id);
+    ASSERT_EQ(revoked.has_value(), it != keys_.end());
+    if (it == keys_.end()) return;
+    if (it->second.revoked_at_ms == 0) it->second.revoked_at_ms = now;
+    EXPECT_EQ(revoked->revoked_at_ms, it->second.revoked_at_ms);
+  }
+
+  void compare() {
+    std::vector<core::ApiKey> wanted;
+    for (const auto& [id, key] : keys_) wanted.push_back(key);
+    std::ranges::sort(wanted, {}, [](const auto& k) { return k.created_at_ms; });
+    const auto all = *sync_wait(harness_.keys().load_keys());
+    ASSERT_EQ(all.size(), wanted.size());
+    for (size_t i = 0; i < all.size(); ++i) {
+      EXPECT_EQ(std::tie(all[i].tenant, all[i].key_id, all[i].hash, all[i].revoked_at_ms),
+                std::tie(wanted[i].tenant, wanted[i].key_id, wanted[i].hash, wanted[i].revoked_at_ms));
+    }
+  }
+
+  testing::Harness& harness_;
+  base::SeededRandom random_;
+  std::map<Id, core::ApiKey> keys_;
+};
+
 class StoreModel : public ::testing::TestWithParam<const char*> {
  protected:
   std::unique_ptr<testing::Harness> harness_ =
@@ -421,6 +488,12 @@ TEST_P(StoreModel, ConversationsFollowTheModel) {
   SCOPED_TRACE("seed " + std::to_string(seed_));
   ConversationWalk walk(*harness_, seed_);
   for (int i = 0; i < 3000 && !HasFailure(); ++i) walk.step();
+}
+
+TEST_P(StoreModel, KeysFollowTheModel) {
+  SCOPED_TRACE("seed " + std::to_string(seed_));
+  KeyWalk walk(*harness_, seed_);
+  for (int i = 0; i < 1500 && !HasFailure(); ++i) walk.step();
 }
 
 }  // namespace

@@ -72,6 +72,13 @@ base::Result<> check_task(const core::Tenant& tenant, const core::TaskRecord& re
   return {};
 }
 
+base::Result<> check_key(const core::ApiKey& key) {
+  TESSERA_CHECK(check_tenant(key.tenant));
+  if (key.key_id.empty()) return fail(Code::invalid, "KEY_ID_INVALID", "A key needs an id.", "", "key_id");
+  if (key.hash.size() != 32) return fail(Code::internal, "KEY_HASH_INVALID", "A key is kept as a hash of 32 bytes.");
+  return {};
+}
+
 void complete_task(core::TaskRecord& record, int64_t now_ms) {
   if (record.created_at_ms == 0) record.created_at_ms = now_ms;
   if (record.updated_at_ms == 0) record.updated_at_ms = now_ms;
@@ -111,6 +118,14 @@ base::Error session_not_found() {
 
 base::Error task_not_found() {
   return base::make_error(Code::not_found, "TASK_NOT_FOUND", "There is no task with this id.", "", "task_id");
+}
+
+base::Error key_not_found() {
+  return base::make_error(Code::not_found, "KEY_NOT_FOUND", "There is no API key with this id.", "", "key_id");
+}
+
+base::Error key_exists() {
+  return base::make_error(Code::conflict, "KEY_EXISTS", "There is an API key with this id already.", "", "key_id");
 }
 
 base::Error user_required() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/accounts.h"
 #include "core/conversations.h"
 #include "core/documents.h"
 #include "core/tasks.h"
@@ -22,6 +23,8 @@ base::Result<> check_same_settings(const core::Collection& existing, const core:
 
 base::Result<> check_session(const core::Tenant& tenant, const core::Session& session);
 base::Result<> check_messages(const core::Tenant& tenant, const std::vector<core::StoredMessage>& messages);
+/// Also that there is a hash of the right length.
+base::Result<> check_key(const core::ApiKey& key);
 base::Result<> check_task(const core::Tenant& tenant, const core::TaskRecord& record);
 /// Fills in missing times and cuts the failures to kTaskFailuresMax.
 void complete_task(core::TaskRecord& record, int64_t now_ms);
@@ -34,6 +37,8 @@ base::Error document_changed();
 base::Error document_elsewhere(const std::string& collection);
 base::Error session_not_found();
 base::Error task_not_found();
+base::Error key_not_found();
+base::Error key_exists();
 base::Error user_required();
 
 /// Page sizes are brought into 1..1000.

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "core/accounts.h"
 #include "core/conversations.h"
 #include "core/documents.h"
 #include "core/tasks.h"
@@ -38,6 +39,9 @@ class Harness {
   virtual core::DocumentStore& documents() = 0;
   virtual core::ConversationStore& conversations() = 0;
   virtual core::TaskStore& tasks() = 0;
+  virtual core::KeyStore& keys() = 0;
+  virtual core::Ledger& ledger() = 0;
+  virtual core::BudgetStore& budgets() = 0;
   /// Closes and opens it; false when the kind forgets everything then (and nothing was done).
   virtual bool reopen() = 0;
 

@@ -17,6 +17,9 @@ class MemoryHarness final : public Harness {
   core::DocumentStore& documents() override { return store_.documents(); }
   core::ConversationStore& conversations() override { return store_.conversations(); }
   core::TaskStore& tasks() override { return store_.tasks(); }
+  core::KeyStore& keys() override { return store_.keys(); }
+  core::Ledger& ledger() override { return store_.ledger(); }
+  core::BudgetStore& budgets() override { return store_.budgets(); }
   bool reopen() override { return false; }
 
  private:
@@ -29,6 +32,9 @@ class SqliteHarness final : public Harness {
   core::DocumentStore& documents() override { return store_->documents(); }
   core::ConversationStore& conversations() override { return store_->conversations(); }
   core::TaskStore& tasks() override { return store_->tasks(); }
+  core::KeyStore& keys() override { return store_->keys(); }
+  core::Ledger& ledger() override { return store_->ledger(); }
+  core::BudgetStore& budgets() override { return store_->budgets(); }
   bool reopen() override {
     store_.reset();
     open();

@@ -2,6 +2,8 @@
 
 #include "store/memory/memory_conversations.h"
 #include "store/memory/memory_documents.h"
+#include "store/memory/memory_keys.h"
+#include "store/memory/memory_ledger.h"
 #include "store/memory/memory_tasks.h"
 
 namespace tessera::store {
@@ -11,6 +13,9 @@ struct MemoryStore::Parts {
   MemoryDocuments documents;
   MemoryConversations conversations;
   MemoryTasks tasks;
+  MemoryKeys keys;
+  MemoryLedger ledger;
+  MemoryBudgets budgets;
 };
 
 MemoryStore::MemoryStore(const base::Clock& clock) : parts_(std::make_unique<Parts>(clock)) {}
@@ -24,6 +29,15 @@ core::ConversationStore& MemoryStore::conversations() {
 }
 core::TaskStore& MemoryStore::tasks() {
   return parts_->tasks;
+}
+core::KeyStore& MemoryStore::keys() {
+  return parts_->keys;
+}
+core::Ledger& MemoryStore::ledger() {
+  return parts_->ledger;
+}
+core::BudgetStore& MemoryStore::budgets() {
+  return parts_->budgets;
 }
 
 }  // namespace tessera::store

@@ -3,13 +3,14 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "core/accounts.h"
 #include "core/conversations.h"
 #include "core/documents.h"
 #include "core/tasks.h"
 
 namespace tessera::store {
 
-/// The three stores in maps, gone when it is destroyed: for tests and `--store memory`. Keeps the contracts of the
+/// The stores in maps, gone when it is destroyed: for tests and `--store memory`. Keeps the contracts of the
 /// durable store except durability; its tasks complete without suspending. A resource; thread-safe.
 class MemoryStore {
  public:
@@ -23,6 +24,9 @@ class MemoryStore {
   [[nodiscard]] core::DocumentStore& documents();
   [[nodiscard]] core::ConversationStore& conversations();
   [[nodiscard]] core::TaskStore& tasks();
+  [[nodiscard]] core::KeyStore& keys();
+  [[nodiscard]] core::Ledger& ledger();
+  [[nodiscard]] core::BudgetStore& budgets();
 
  private:
   struct Parts;

@@ -202,4 +202,20 @@ base::Result<std::vector<core::TaskFailure>> failures_from_json(std::string_view
   return failures;
 }
 
+std::string texts_to_json(const std::vector<std::string>& texts) {
+  return json::serialize(json::array(texts.begin(), texts.end()));
+}
+
+base::Result<std::vector<std::string>> texts_from_json(std::string_view text, const char* column) {
+  json::error_code error;
+  const json::value root = json::parse(text, error, {}, lenient());
+  if (error || !root.is_array()) return damaged(column);
+  std::vector<std::string> texts;
+  for (const auto& item : root.get_array()) {
+    if (!item.is_string()) return damaged(column);
+    texts.emplace_back(item.get_string());
+  }
+  return texts;
+}
+
 }  // namespace tessera::store

@@ -21,4 +21,9 @@ std::string failures_to_json(const std::vector<core::TaskFailure>& failures);
 /// Errors: unavailable DATABASE_DAMAGED.
 base::Result<std::vector<core::TaskFailure>> failures_from_json(std::string_view json);
 
+/// A JSON list of texts.
+std::string texts_to_json(const std::vector<std::string>& texts);
+/// `column` is for the message. Errors: unavailable DATABASE_DAMAGED.
+base::Result<std::vector<std::string>> texts_from_json(std::string_view json, const char* column);
+
 }  // namespace tessera::store

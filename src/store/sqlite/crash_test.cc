@@ -63,6 +63,21 @@ async::Task<> write_forever(core::DocumentStore& documents, int writer, int64_t 
   }
 }
 
+/// Adds keys and revokes every other one, telling what was acknowledged.
+async::Task<> keep_keys_forever(core::KeyStore& keys, int64_t first) {
+  for (int64_t n = first;; ++n) {
+    core::ApiKey key;
+    key.tenant = {"app"};
+    key.key_id = std::to_string(n);
+    key.hash = key.key_id + std::string(32 - key.key_id.size(), '.');
+    if (!co_await keys.add_key(key)) ::_exit(6);
+    const bool revoked = n % 2 == 0;
+    if (revoked && !co_await keys.revoke_key({"app"}, key.key_id, n)) ::_exit(7);
+    const std::string line = (revoked ? "revoked " : "added ") + key.key_id + " 0\n";
+    if (::write(STDOUT_FILENO, line.data(), line.size()) != static_cast<ssize_t>(line.size())) ::_exit(3);
+  }
+}
+
 /// A child process and what it says.
 class Child {
  public:
@@ -123,9 +138,25 @@ void read_log(const std::string& said, Possible& possible) {
   std::string id;
   int64_t n = 0;
   while (lines >> what >> id >> n) {
+    if (what != "begin" && what != "done") continue;
     auto& last = possible.try_emplace(id, 1, kNeverThere).first->second;
     if (what == "done") last.clear();
     if (last.empty() || last.back() != n) last.push_back(n);
+  }
+}
+
+/// Every key that was acknowledged is there, and revoked if that was acknowledged.
+void check_keys(core::KeyStore& store, const std::string& said) {
+  std::map<std::string, bool> found;
+  for (const core::ApiKey& key : *sync_wait(store.load_keys())) found[key.key_id] = key.revoked_at_ms != 0;
+  std::istringstream lines(said.substr(0, said.rfind('\n') + 1));
+  std::string what;
+  std::string id;
+  int64_t n = 0;
+  while (lines >> what >> id >> n) {
+    if (what != "added" && what != "revoked") continue;
+    ASSERT_TRUE(found.contains(id)) << "key " << id << " was acknowledged";
+    EXPECT_EQ(found[id], what == "revoked") << "key " << id;
   }
 }
 
@@ -202,6 +233,7 @@ TEST(SqliteCrash, KilledAtAnyMomentItKeepsWhatWasAcknowledgedAndNothingHalf) {
   base::SeededRandom random(seed);
   Possible possible;
   for (int round = 0; round < 50 && !::testing::Test::HasFailure(); ++round) {
+    std::string said;
     {
       Child child({"--crash-child", path, std::to_string((round + 1) * 1'000'000)});
       // The moment is chosen by how much it has said, then by a number of instructions.
@@ -209,10 +241,12 @@ TEST(SqliteCrash, KilledAtAnyMomentItKeepsWhatWasAcknowledgedAndNothingHalf) {
       for (volatile uint64_t spin = random.below(2'000'000); spin > 0; spin = spin - 1) {
       }
       child.kill_now();
-      read_log(child.rest(), possible);
+      said = child.rest();
+      read_log(said, possible);
     }
     SqliteBox box({.path = path});
     check_documents(box.store->documents(), possible);
+    check_keys(box.store->keys(), said);
     testing::Follower follower;
     ASSERT_TRUE(box.store->documents().replay(0, [&](const auto& change) { follower.apply(change); }).has_value());
     size_t live = 0;
@@ -238,6 +272,7 @@ int crash_child(const std::string& path, int64_t first) {
   for (int writer = 0; writer < kWriters; ++writer) {
     scope.spawn([&box, writer, first] { return write_forever(box.store->documents(), writer, first); });
   }
+  scope.spawn([&box, first] { return keep_keys_forever(box.store->keys(), first); });
   context.run();
   return 1;
 }

@@ -157,6 +157,72 @@ CREATE INDEX tasks_unfinished ON tasks(app_id, task_id) WHERE state IN ('running
 ALTER TABLE documents ADD COLUMN source_stamp INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX documents_by_source ON documents(app_id, collection_id, source, document_id, content_hash, source_stamp)
   WHERE source <> '';
+)sql",
+                                                            R"sql(
+CREATE TABLE api_keys(
+  app_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  hint TEXT NOT NULL,
+  hash BLOB NOT NULL UNIQUE,
+  scopes TEXT NOT NULL,
+  models TEXT NOT NULL,
+  requests_per_minute INTEGER NOT NULL,
+  tokens_per_minute INTEGER NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL,
+  revoked_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (app_id, key_id)
+) STRICT;
+)sql",
+                                                            R"sql(
+CREATE TABLE ledger(
+  app_id TEXT NOT NULL,
+  call_id TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  request_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  workflow TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,
+  outcome INTEGER NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  cached_prompt_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  estimated INTEGER NOT NULL,
+  cost_pico_usd INTEGER NOT NULL,
+  PRIMARY KEY (app_id, call_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ledger_by_time ON ledger(app_id, at_ms);
+
+CREATE TABLE usage_days(
+  app_id TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  key_id TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  workflow TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,
+  calls INTEGER NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  cached_prompt_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  cost_pico_usd INTEGER NOT NULL,
+  PRIMARY KEY (app_id, day, key_id, user_id, workflow, provider, model)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE budgets(
+  app_id TEXT NOT NULL,
+  budget_id TEXT NOT NULL,
+  scope INTEGER NOT NULL,
+  subject TEXT NOT NULL,
+  period INTEGER NOT NULL,
+  limit_pico_usd INTEGER NOT NULL,
+  hard INTEGER NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (app_id, budget_id)
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 base::Result<int64_t> ask(Connection& connection, const char* sql) {

@@ -16,6 +16,8 @@
 #include "store/sqlite/schema.h"
 #include "store/sqlite/sqlite_conversations.h"
 #include "store/sqlite/sqlite_documents.h"
+#include "store/sqlite/sqlite_keys.h"
+#include "store/sqlite/sqlite_ledger.h"
 #include "store/sqlite/sqlite_tasks.h"
 #include "store/sqlite/write_queue.h"
 
@@ -132,7 +134,10 @@ struct SqliteStore::Parts {
         readers(std::move(connections), pool),
         documents(*writer, readers, *cache, clock),
         conversations(*writer, readers, clock),
-        tasks(*writer, readers, clock) {}
+        tasks(*writer, readers, clock),
+        keys(*writer, readers),
+        ledger(*writer, readers),
+        budgets(*writer, readers) {}
 
   // In this order: the readers close first, then the writer (which then folds the log into the file), then the lock.
   LockFile lock;
@@ -142,6 +147,9 @@ struct SqliteStore::Parts {
   SqliteDocuments documents;
   SqliteConversations conversations;
   SqliteTasks tasks;
+  SqliteKeys keys;
+  SqliteLedger ledger;
+  SqliteBudgets budgets;
 };
 
 base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, async::BlockingPool& pool,
@@ -183,6 +191,15 @@ core::ConversationStore& SqliteStore::conversations() {
 }
 core::TaskStore& SqliteStore::tasks() {
   return parts_->tasks;
+}
+core::KeyStore& SqliteStore::keys() {
+  return parts_->keys;
+}
+core::Ledger& SqliteStore::ledger() {
+  return parts_->ledger;
+}
+core::BudgetStore& SqliteStore::budgets() {
+  return parts_->budgets;
 }
 
 size_t SqliteStore::waiting_writes() const {

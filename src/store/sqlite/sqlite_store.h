@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "core/accounts.h"
 #include "core/conversations.h"
 #include "core/documents.h"
 #include "core/tasks.h"
@@ -33,7 +34,7 @@ struct SqliteOptions {
   int64_t pages_max = 0;  ///< limit of the file's size for tests; 0: none
 };
 
-/// The three stores in one SQLite file. A resource; one process at a time (a lock file beside the database).
+/// The stores in one SQLite file. A resource; one process at a time (a lock file beside the database).
 /// Writes go to one writer thread that merges those waiting into one transaction and acknowledges after it is synced;
 /// a caller that goes away does not stop its write. Reads run on the blocking pool over read-only connections.
 /// Stops: the destructor completes the waiting writes, then joins. No task of it may be running then.
@@ -52,6 +53,9 @@ class SqliteStore {
   [[nodiscard]] core::DocumentStore& documents();
   [[nodiscard]] core::ConversationStore& conversations();
   [[nodiscard]] core::TaskStore& tasks();
+  [[nodiscard]] core::KeyStore& keys();
+  [[nodiscard]] core::Ledger& ledger();
+  [[nodiscard]] core::BudgetStore& budgets();
   /// Writes that wait for the writer.
   [[nodiscard]] size_t waiting_writes() const;
 
