@@ -76,9 +76,8 @@ TEST(SqliteFile, OfTheFirstSchemaIsBroughtUpToDate) {
   {
     const auto connection = *Connection::open(folder.file("tessera.db"), Connection::Mode::read_write);
     ASSERT_TRUE(connection
-                    ->execute("DROP TABLE budgets; DROP TABLE usage_days; DROP TABLE ledger; DROP TABLE api_keys; DROP "
-                              "TABLE ledger; DROP TABLE usage_days; DROP TABLE budgets; DROP INDEX "
-                              "documents_by_source; ALTER TABLE documents DROP COLUMN source_stamp; "
+                    ->execute("DROP TABLE budgets; DROP TABLE usage_days; DROP TABLE ledger; DROP TABLE api_keys; "
+                              "DROP INDEX documents_by_source; ALTER TABLE documents DROP COLUMN source_stamp; "
                               "PRAGMA user_version = 1")
                     .has_value());
   }
