@@ -1,7 +1,7 @@
 # The two commands are `make run` and `make test`; the rest serves people who work on Tessera (HACKING.md).
 JOBS ?= $(shell nproc)
 
-.PHONY: run test build dev lint format generate bench fuzz clean
+.PHONY: run test build dev lint format generate bench bench-peers fuzz clean
 
 run: build            ## install what is missing, build, start on your own documents and answer a question
 	@tools/run.sh
@@ -28,8 +28,11 @@ format:               ## clang-format every source file
 generate: build       ## docs/config.md, docs/metrics.md, docs/openapi.json from the tables
 	@python3 tools/generate.py
 
-bench: build          ## the measurements of bench/README.md
-	@python3 bench/run.py
+bench: build          ## the measurements of the product itself (bench/README.md); SQUAD=DIR for those on SQuAD
+	@python3 bench/run.py $(if $(SQUAD),--squad $(SQUAD))
+
+bench-peers: build    ## beside other engines, which are installed for it under bench/retrieval/.peers; takes an hour and more
+	@python3 bench/run.py peers
 
 fuzz:                 ## every fuzz target for a minute each
 	@tools/install.sh test

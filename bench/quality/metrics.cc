@@ -22,14 +22,15 @@ Measures measure(std::span<const size_t> ranking, std::span<const size_t> right)
     result.ndcg += gain(i) / ideal;
     if (result.reciprocal == 0) result.reciprocal = 1 / static_cast<double>(i + 1);
     for (size_t at = 0; at < kDepths.size(); ++at) {
-      if (i < kDepths[at]) result.within[at] = 1;
+      if (i < kDepths[at]) ++result.recall[at];
     }
   }
+  for (double& each : result.recall) each /= static_cast<double>(right.size());
   return result;
 }
 
 void MeasureMeans::add(const Measures& measures) {
-  for (size_t i = 0; i < sums_.within.size(); ++i) sums_.within[i] += measures.within[i];
+  for (size_t i = 0; i < sums_.recall.size(); ++i) sums_.recall[i] += measures.recall[i];
   sums_.reciprocal += measures.reciprocal;
   sums_.ndcg += measures.ndcg;
   ++queries_;
@@ -38,7 +39,7 @@ void MeasureMeans::add(const Measures& measures) {
 Measures MeasureMeans::mean() const {
   Measures means = sums_;
   const auto count = static_cast<double>(queries_ == 0 ? 1 : queries_);
-  for (double& each : means.within) each /= count;
+  for (double& each : means.recall) each /= count;
   means.reciprocal /= count;
   means.ndcg /= count;
   return means;

@@ -7,10 +7,11 @@
 
 namespace tessera::bench {
 
-/// Retrieval measures as trec_eval defines them, for queries with any number of right documents of equal worth: success
-/// within 1, 5 and 10, reciprocal rank within 10, and ndcg_cut_10 with the gain 1 / log2(rank + 1).
+/// Retrieval measures as trec_eval defines them, for queries with any number of right documents of equal worth:
+/// recall_1, recall_5 and recall_10 (the share of the right ones among the first), recip_rank of the first ten
+/// (trec_eval -M 10), and ndcg_cut_10 with the gain 1 / log2(rank + 1) over the best that ten places could hold.
 struct Measures {
-  std::array<double, 3> within{};  ///< 1, 5, 10
+  std::array<double, 3> recall{};  ///< at 1, 5, 10
   double reciprocal = 0;
   double ndcg = 0;
 };

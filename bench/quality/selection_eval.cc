@@ -198,11 +198,11 @@ int run(const std::filesystem::path& folder, const std::filesystem::path& squad)
     };
     for (const Duplicates kind : kKinds) {
       const Measures m = evaluate(set, {.top_k = 10, .duplicates = kind}, own);
-      fmt::print(" | {:.3f} / {:.3f}", m.within[1], m.ndcg);
+      fmt::print(" | {:.3f} / {:.3f}", m.recall[1], m.ndcg);
     }
     for (const size_t share : {1, 2, 3}) {
       const Measures m = evaluate(set, {.top_k = 10, .per_document = share}, page);
-      fmt::print(" | {:.3f} / {:.3f}", m.within[1], m.ndcg);
+      fmt::print(" | {:.3f} / {:.3f}", m.recall[1], m.ndcg);
     }
     fmt::print(" |\n");
     if (source.name == "squad odd") {
