@@ -226,11 +226,7 @@ void maintain(VectorIndex& index) {
   }
 }
 
-}  // namespace
-
-int main(int count, char** arguments) {
-  if (count < 7) return 2;
-  const bool with_peer = count < 8;
+Data read_data(char** arguments) {
   Data data;
   data.rows = std::stoul(arguments[4]);
   data.d = std::stoul(arguments[5]);
@@ -238,61 +234,68 @@ int main(int count, char** arguments) {
   std::ifstream size(arguments[2], std::ios::ate | std::ios::binary);
   data.queries = read<float>(arguments[2], static_cast<size_t>(size.tellg()) / sizeof(float));
   data.labels = read<uint32_t>(arguments[3], data.rows);
-  Truth best;
-  for (size_t q = 0; q < data.asked(); ++q) best.push_back(nearest(data, q, nullptr));
+  return data;
+}
 
-  // Built side by side in turns of 1,000 vectors, so that both meet the same neighbours on a shared machine.
-  double seconds[2] = {};
+/// Both engines over the same rows, and what that cost each.
+struct Built {
+  std::unique_ptr<Peer> peer;  // null: not wanted
+  std::unique_ptr<VectorIndex> index;
+  double peer_seconds = 0;
+  double seconds = 0;
+  double resident = 0;  // MB, of both
+  double ours = 0;      // MB of it, before saving
+};
+
+/// Side by side in turns of 1,000 vectors, so that both meet the same neighbours on a shared machine.
+Built build(const Data& data, const VectorOptions& options, bool with_peer) {
+  Built built;
   const double before = resident_mb();
-  std::unique_ptr<Peer> peer;
-  if (with_peer) peer = std::make_unique<Peer>(data.d, data.rows, kM, kConstruction);
-  const VectorOptions options{.m = kM, .ef_construction = kConstruction};
-  auto index = std::make_unique<VectorIndex>(options);
+  if (with_peer) built.peer = std::make_unique<Peer>(data.d, data.rows, kM, kConstruction);
+  built.index = std::make_unique<VectorIndex>(options);
   for (size_t from = 0; from < data.rows; from += 1000) {
     const size_t to = std::min(data.rows, from + 1000);
     auto start = Clock::now();
-    for (size_t row = from; peer != nullptr && row < to; ++row) {
-      peer->add(static_cast<uint32_t>(row), data.row(row).data());
+    for (size_t row = from; with_peer && row < to; ++row) {
+      built.peer->add(static_cast<uint32_t>(row), data.row(row).data());
     }
-    seconds[0] += since(start);
+    built.peer_seconds += since(start);
     start = Clock::now();
-    index->append(*index->encode({data.row(from).data(), (to - from) * data.d}, to - from, data.d));
-    maintain(*index);
-    seconds[1] += since(start);
+    built.index->append(*built.index->encode({data.row(from).data(), (to - from) * data.d}, to - from, data.d));
+    maintain(*built.index);
+    built.seconds += since(start);
   }
-  const double all = resident_mb() - before;
-  const double ours = static_cast<double>(index->stats().memory_bytes) / 1e6;
+  built.resident = resident_mb() - before;
+  built.ours = static_cast<double>(built.index->stats().memory_bytes) / 1e6;
+  return built;
+}
 
-  FileStore store{std::filesystem::path(arguments[6])};
-  ByteWriter record;
-  std::vector<FileEntry> files;
-  auto start = Clock::now();
-  if (!index->save(store, record, files)) return 1;
-  std::printf("save|%.3f\n", since(start));
-  const VectorStats stats = index->stats();
-
-  const Bits bits = everything(data.rows);
-  const RowSelection selection = selection_of(bits, false);
-  const auto ask = [&](const VectorIndex& engine, const VectorQuery& query, std::vector<uint32_t>& out) {
-    keep(*engine.search(query, selection), out);
+/// Prints a line an engine; returns our rate with the smallest ef that reaches the recall.
+double unfiltered_figures(const Data& data, const Built& built, const RowSelection& selection) {
+  Truth best;
+  for (size_t q = 0; q < data.asked(); ++q) best.push_back(nearest(data, q, nullptr));
+  const auto ask = [&](const VectorQuery& query, std::vector<uint32_t>& out) {
+    keep(*built.index->search(query, selection), out);
   };
   std::vector<Engine> engines;
-  if (with_peer) {
-    engines.push_back(
-        {"hnswlib",
-         [&](size_t q, size_t ef, std::vector<uint32_t>& out) { peer->search(data.query(q).data(), kTop, ef, out); },
-         data.asked()});
+  if (built.peer != nullptr) {
+    engines.push_back({"hnswlib",
+                       [&](size_t q, size_t ef, std::vector<uint32_t>& out) {
+                         built.peer->search(data.query(q).data(), kTop, ef, out);
+                       },
+                       data.asked()});
   }
   engines.push_back({"tessera",
                      [&](size_t q, size_t ef, std::vector<uint32_t>& out) {
-                       ask(*index, {.vector = data.query(q), .k = kTop, .ef = ef}, out);
+                       ask({.vector = data.query(q), .k = kTop, .ef = ef}, out);
                      },
                      data.asked()});
   std::vector<double> recalls;
   for (Engine& engine : engines) recalls.push_back(engine.settle(best));
+  const VectorStats stats = built.index->stats();
   engines.push_back(
       {"tessera, ef by its own measure",
-       [&](size_t q, size_t, std::vector<uint32_t>& out) { ask(*index, {.vector = data.query(q), .k = kTop}, out); },
+       [&](size_t q, size_t, std::vector<uint32_t>& out) { ask({.vector = data.query(q), .k = kTop}, out); },
        data.asked(), stats.ef});
   recalls.push_back(engines.back().recall(best, 0));
   for (int round = 0; round < 9; ++round) {
@@ -300,33 +303,61 @@ int main(int count, char** arguments) {
   }
   Engine scan = {"exact scan",
                  [&](size_t q, size_t, std::vector<uint32_t>& out) {
-                   ask(*index, {.vector = data.query(q), .k = kTop, .recall = 1}, out);
+                   ask({.vector = data.query(q), .k = kTop, .recall = 1}, out);
                  },
                  100};
   for (int round = 0; round < 3; ++round) scan.run();
   for (size_t i = 0; i < engines.size(); ++i) {
     const bool theirs = engines[i].name == "hnswlib";
+    const double theirs_mb = built.resident - built.ours;
     std::printf("engine|%s|%zu|%.4f|%.0f|%.1f|%.1f|%.1f\n", engines[i].name.c_str(), engines[i].ef, recalls[i],
-                engines[i].rate(), seconds[theirs ? 0 : 1], theirs ? all - ours : ours,
-                theirs ? all - ours : static_cast<double>(stats.memory_bytes) / 1e6);
+                engines[i].rate(), theirs ? built.peer_seconds : built.seconds, theirs ? theirs_mb : built.ours,
+                theirs ? theirs_mb : static_cast<double>(stats.memory_bytes) / 1e6);
   }
   std::printf("engine|exact scan|0|1|%.0f|0|0|0\n", scan.rate());
   std::fflush(stdout);
-  filtered_figures(data, *index, engines[engines.size() - 2].rate());
+  return engines[engines.size() - 2].rate();
+}
 
-  index.reset();
-  start = Clock::now();
+/// Of the saved index: how long until it is there, until it has answered, and how fast it is when mapped.
+bool restart_figures(const Data& data, FileStore& store, const ByteWriter& record, const RowSelection& selection,
+                     const VectorOptions& options) {
+  const auto start = Clock::now();
   ByteReader reader(record.bytes());
-  auto loaded = VectorIndex::load(store, reader, bits, options);
-  std::vector<uint32_t> out;
-  if (!loaded) return 1;
+  const auto loaded = VectorIndex::load(store, reader, selection.bits, options);
+  if (!loaded) return false;
   const double opened = since(start);
-  ask(**loaded, {.vector = data.query(0), .k = kTop}, out);
+  Engine mapped = {"mapped",
+                   [&](size_t q, size_t, std::vector<uint32_t>& out) {
+                     keep(*(*loaded)->search({.vector = data.query(q), .k = kTop}, selection), out);
+                   },
+                   data.asked()};
+  std::vector<uint32_t> out;
+  mapped.search(0, 0, out);
   std::printf("restart|%.1f|%.1f\n", opened * 1e3, since(start) * 1e3);
-  Engine again = {
-      "mapped",
-      [&](size_t q, size_t, std::vector<uint32_t>& hits) { ask(**loaded, {.vector = data.query(q), .k = kTop}, hits); },
-      data.asked()};
-  for (int round = 0; round < 9; ++round) again.run();
-  std::printf("mapped|%.0f\n", again.rate());
+  for (int round = 0; round < 9; ++round) mapped.run();
+  std::printf("mapped|%.0f\n", mapped.rate());
+  return true;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count < 7) return 2;
+  const Data data = read_data(arguments);
+  const VectorOptions options{.m = kM, .ef_construction = kConstruction};
+  Built built = build(data, options, count < 8);
+
+  FileStore store{std::filesystem::path(arguments[6])};
+  ByteWriter record;
+  std::vector<FileEntry> files;
+  const auto start = Clock::now();
+  if (!built.index->save(store, record, files)) return 1;
+  std::printf("save|%.3f\n", since(start));
+
+  const Bits bits = everything(data.rows);
+  const RowSelection selection = selection_of(bits, false);
+  filtered_figures(data, *built.index, unfiltered_figures(data, built, selection));
+  built.index.reset();
+  return restart_figures(data, store, record, selection, options) ? 0 : 1;
 }

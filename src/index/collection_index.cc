@@ -228,8 +228,7 @@ base::Result<std::shared_ptr<CollectionIndex>> CollectionIndex::load(FileStore& 
   const Row rows = index->table_->rows();
   if (!record.good() || index->lexical_->rows() != rows || index->vectors_->rows() != rows ||
       index->lexical_->live_rows() != index->table_->live_counts().rows) {
-    return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.",
-                      "the parts of a collection do not fit together");
+    return files_damaged("MANIFEST", "the parts of a collection do not fit together");
   }
   return index;
 }

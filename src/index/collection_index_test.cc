@@ -91,7 +91,7 @@ TEST_F(CollectionIndexTest, OperatorsAreReadWhenAskedForOnly) {
     ASSERT_TRUE(index.put(key, write));
   }
   const auto found = [&](std::string_view text, bool operators) {
-    core::IndexQuery query{.collection_id = 1, .text = text, .k = 10};
+    core::IndexQuery query{.collection_id = 1, .text = text, .vector = {}, .k = 10};
     query.operators = operators;
     std::vector<int64_t> keys;
     for (const auto& hit : index.search_lexical(query)) keys.push_back(hit.chunk_key);

@@ -229,10 +229,7 @@ class Engine final : public core::RetrievalIndex {
     TESSERA_TRY(const std::string payload, files_.read_manifest());
     if (payload.empty()) return {};
     ByteReader manifest(payload);
-    const auto damaged = [](std::string reason) {
-      return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.", std::move(reason));
-    };
-    if (manifest.get<uint32_t>() != kRecordVersion) return damaged("MANIFEST: records of another version");
+    if (manifest.get<uint32_t>() != kRecordVersion) return files_damaged("MANIFEST", "records of another version");
     const auto sequence = manifest.get<int64_t>();
     for (auto left = manifest.get<uint32_t>(); left > 0 && manifest.good(); --left) {
       const auto id = manifest.get<int64_t>();
@@ -243,9 +240,9 @@ class Engine final : public core::RetrievalIndex {
       TESSERA_TRY(entry.index, CollectionIndex::load(files_, record, collection_options(false)));
       // The first save after a start writes a small record anew rather than trusting what is kept of the old one.
       entry.saved = false;
-      if (!record.good() || !record.at_end()) return damaged("MANIFEST: a record is too long or too short");
+      if (!record.good() || !record.at_end()) return files_damaged("MANIFEST", "a record is too long or too short");
     }
-    if (!manifest.good() || !manifest.at_end()) return damaged("MANIFEST: its records contradict themselves");
+    if (!manifest.good() || !manifest.at_end()) return files_damaged("MANIFEST", "its records contradict themselves");
     applied_ = sequence;
     saved_sequence_ = sequence;
     return {};

@@ -33,11 +33,6 @@ base::Error storage_error(std::string_view name, int error) {
                           fmt::format("{}: {}", name, std::generic_category().message(error)));
 }
 
-std::unexpected<base::Error> damaged(std::string_view name, std::string_view reason) {
-  return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.",
-                    fmt::format("{}: {}", name, reason));
-}
-
 uint64_t chain(std::string_view bytes, uint64_t checksum = 0) {
   for (size_t at = 0; at < bytes.size(); at += kPieceBytes) {
     checksum = base::hash64(bytes.substr(at, kPieceBytes), checksum);
@@ -92,6 +87,12 @@ Mapping map_file(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+std::unexpected<base::Error> files_damaged(std::string_view file, std::string_view reason) {
+  return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED",
+                    "The search index's files are damaged; it is built again from the stored documents.",
+                    fmt::format("{}: {}", file, reason));
+}
 
 IndexFile::~IndexFile() {
   if (data_ == nullptr) return;
@@ -220,7 +221,7 @@ void FileStore::abandon(const std::string& name) {
 
 base::Result<std::shared_ptr<const IndexFile>> FileStore::open(const FileEntry& entry, Verify verify) {
   if (number_of(entry.name) == 0 || entry.name.find('/') != std::string::npos) {
-    return damaged(entry.name, "not a name of an index file");
+    return files_damaged(entry.name, "not a name of an index file");
   }
   {
     const std::lock_guard lock(mutex_);
@@ -229,12 +230,12 @@ base::Result<std::shared_ptr<const IndexFile>> FileStore::open(const FileEntry& 
     }
   }
   const Mapping mapping = map_file(path(entry.name));
-  if (mapping.error == ENOENT) return damaged(entry.name, "it is missing");
+  if (mapping.error == ENOENT) return files_damaged(entry.name, "it is missing");
   if (mapping.error != 0) return std::unexpected(storage_error(entry.name, mapping.error));
   auto file = adopt({entry.name, mapping.bytes, entry.checksum}, mapping.data, true);
-  if (mapping.bytes != entry.bytes) return damaged(entry.name, "it has another size than the manifest says");
+  if (mapping.bytes != entry.bytes) return files_damaged(entry.name, "it has another size than the manifest says");
   if (verify == Verify::now) {
-    if (chain(file->bytes()) != entry.checksum) return damaged(entry.name, "its checksum is wrong");
+    if (chain(file->bytes()) != entry.checksum) return files_damaged(entry.name, "its checksum is wrong");
     return file;
   }
   const std::lock_guard lock(mutex_);
@@ -252,7 +253,7 @@ base::Result<bool> FileStore::verify_next() {
     }
   }
   if (file == nullptr) return false;
-  if (chain(file->bytes()) != file->entry().checksum) return damaged(file->entry().name, "its checksum is wrong");
+  if (chain(file->bytes()) != file->entry().checksum) return files_damaged(file->entry().name, "its checksum is wrong");
   return true;
 }
 
@@ -267,17 +268,17 @@ base::Result<std::string> FileStore::read_manifest() {
   if (mapping.error != 0) return std::unexpected(storage_error(kManifest, mapping.error));
   const IndexFile file({std::string(kManifest), mapping.bytes, 0}, mapping.data, true);
   ByteReader reader(file.bytes());
-  if (reader.take(kMagic.size()) != kMagic) return damaged(kManifest, "it is no manifest of an index");
-  if (reader.get<uint32_t>() != kVersion) return damaged(kManifest, "it has another version");
+  if (reader.take(kMagic.size()) != kMagic) return files_damaged(kManifest, "it is no manifest of an index");
+  if (reader.get<uint32_t>() != kVersion) return files_damaged(kManifest, "it has another version");
   const auto names = reader.get<uint32_t>();
   std::set<std::string> named;
   for (uint32_t i = 0; i < names && reader.good(); ++i) named.emplace(reader.get_string());
   const auto bytes = reader.get<uint64_t>();
   const std::string payload(reader.take(bytes));
   const auto checksum = reader.get<uint64_t>();
-  if (!reader.good() || !reader.at_end()) return damaged(kManifest, "it is cut short");
+  if (!reader.good() || !reader.at_end()) return files_damaged(kManifest, "it is cut short");
   if (chain(file.bytes().substr(0, file.bytes().size() - sizeof checksum)) != checksum) {
-    return damaged(kManifest, "its checksum is wrong");
+    return files_damaged(kManifest, "its checksum is wrong");
   }
   const std::lock_guard lock(mutex_);
   named_ = std::move(named);

@@ -20,6 +20,10 @@ namespace tessera::index {
 
 class FileStore;
 
+/// invalid SNAPSHOT_DAMAGED: a file, or what stands in `file`'s place, is not what it should be. The reason is for the
+/// operator.
+std::unexpected<base::Error> files_damaged(std::string_view file, std::string_view reason);
+
 /// Identifies a finished file; what a manifest keeps of it. `checksum` is a chain of XXH3 (64 bits) over its bytes
 /// (docs/formats/index.md).
 struct FileEntry {

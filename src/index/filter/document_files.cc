@@ -14,11 +14,6 @@ namespace {
 constexpr uint32_t kPartsMax = 64;     // each is at least a third of all after it, so they are never that many
 constexpr uint64_t kFileWeight = 256;  // what a file costs by itself, in the measure of Size::weight
 
-std::unexpected<base::Error> damaged(const FileEntry& entry, std::string_view reason) {
-  return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.",
-                    fmt::format("{}: {}", entry.name, reason));
-}
-
 }  // namespace
 
 uint64_t DocumentFiles::Size::weight() const {
@@ -62,11 +57,12 @@ base::Result<> DocumentFiles::load(DocumentTable& table, FileStore& store, ByteR
   const auto count = record.get<uint32_t>();
   for (uint32_t i = 0; i < count; ++i) {
     const FileEntry entry = record.get_entry();
-    if (!record.good() || count > kPartsMax) return damaged(entry, "the list of files of documents is damaged");
+    if (!record.good() || count > kPartsMax)
+      return files_damaged(entry.name, "the list of files of documents is damaged");
     auto file = store.open(entry, Verify::now);
     TESSERA_CHECK(file);
     const std::string_view wrong = read(table, **file, i + 1 == count);
-    if (!wrong.empty()) return damaged(entry, wrong);
+    if (!wrong.empty()) return files_damaged(entry.name, wrong);
     Size size = size_of(table);
     const uint64_t weight = kFileWeight + size.weight() - end_.weight();
     parts_.push_back({std::move(*file), std::exchange(end_, std::move(size)), weight});

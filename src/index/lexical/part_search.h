@@ -8,8 +8,8 @@
 #include "index/lexical/bm25.h"
 #include "index/lexical/list_cursor.h"
 #include "index/lexical/query_plan.h"
-#include "index/lexical/top_rows.h"
 #include "index/rows.h"
+#include "index/top_rows.h"
 
 namespace tessera::index {
 

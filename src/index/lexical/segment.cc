@@ -22,9 +22,7 @@ bool TermWalk::next() {
 base::Result<std::shared_ptr<const Segment>> Segment::open(std::shared_ptr<const IndexFile> file) {
   std::shared_ptr<Segment> segment(new Segment(std::move(file)));
   if (!segment->map()) {
-    return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED",
-                      "An index file is damaged; the index is built again from the stored documents.",
-                      segment->file_->entry().name + ": not a sound lexical segment");
+    return files_damaged(segment->file_->entry().name, "not a sound lexical segment");
   }
   return std::shared_ptr<const Segment>(std::move(segment));
 }

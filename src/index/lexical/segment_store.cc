@@ -13,11 +13,6 @@ constexpr uint32_t kRecordVersion = 1;
 constexpr Row kKeepLiveRows = 4096;
 constexpr std::array<char, 8> kRemovalsMagic = {'T', 'S', 'R', 'E', 'M', 'O', 'V', 'D'};
 
-std::unexpected<base::Error> damaged(std::string detail) {
-  return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED",
-                    "An index file is damaged; the index is built again from the stored documents.", std::move(detail));
-}
-
 /// Which rows of a segment count, and how many each term lost.
 base::Result<std::shared_ptr<const IndexFile>> write_removals(FileStore& files, const Part& part) {
   const auto writer = files.create("removals");
@@ -85,17 +80,17 @@ base::Result<Part> load_part(FileStore& files, ByteReader& record, Row first) {
   part.counted_length = record.get<uint64_t>();
   const bool has_removals = record.get<uint8_t>() != 0;
   const FileEntry removals = has_removals ? record.get_entry() : FileEntry();
-  if (!record.good()) return damaged("the record of the lexical index ends early");
+  if (!record.good()) return files_damaged("segments", "the record of the lexical index ends early");
   TESSERA_TRY(auto file, files.open(entry, Verify::later));
   TESSERA_TRY(part.file, Segment::open(std::move(file)));
-  if (part.rows() != rows) return damaged(entry.name + ": another number of rows than recorded");
+  if (part.rows() != rows) return files_damaged(entry.name, "another number of rows than recorded");
   if (has_removals) {
     TESSERA_TRY(part.saved_removals, files.open(removals, Verify::now));
-    if (!read_removals(part.saved_removals->bytes(), part)) return damaged(removals.name + ": not sound");
+    if (!read_removals(part.saved_removals->bytes(), part)) return files_damaged(removals.name, "not sound");
   } else {
     part.counted = all_bits(part.rows());
   }
-  if (!finish_part(part)) return damaged(entry.name + ": counts that contradict each other");
+  if (!finish_part(part)) return files_damaged(entry.name, "counts that contradict each other");
   return part;
 }
 
@@ -158,12 +153,13 @@ base::Result<std::unique_ptr<SegmentedIndex>> SegmentedIndex::load(FileStore& fi
   state.parts.clear();
   const auto version = record.get<uint32_t>();
   const auto count = record.get<uint32_t>();
-  if (!record.good() || version != kRecordVersion) return damaged("not a record of a lexical index");
+  if (!record.good() || version != kRecordVersion) return files_damaged("segments", "not a record of a lexical index");
   uint64_t rows = 0;
   for (uint32_t i = 0; i < count; ++i) {
     TESSERA_TRY(Part part, load_part(files, record, static_cast<Row>(rows)));
     rows += part.rows();
-    if (rows > std::numeric_limits<Row>::max() / 2) return damaged("more rows than a collection can have");
+    if (rows > std::numeric_limits<Row>::max() / 2)
+      return files_damaged("segments", "more rows than a collection can have");
     state.add_totals(part);
     state.parts.push_back(std::move(part));
   }
@@ -196,7 +192,7 @@ base::Result<std::unique_ptr<SegmentedIndex>> SegmentedIndex::compacted(const Ro
       for (Row row = 0; row < part.rows(); ++row) {
         const Row to = map[part.first + row];
         if (to == kGoneRow) continue;
-        if (to != done) return damaged("the rows to keep are not numbered one after the other");
+        if (to != done) return files_damaged("segments", "the rows to keep are not numbered one after the other");
         if (bit_of(part.counted, row)) source.new_rows[row] = static_cast<Row>(to - first);
         ++done;
       }

@@ -135,9 +135,7 @@ class SegmentMaker {
  private:
   base::Result<std::shared_ptr<const Segment>> interrupted() const {
     if (!damaged_) return std::shared_ptr<const Segment>();
-    return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED",
-                      "An index file is damaged; the index is built again from the stored documents.",
-                      "a lexical segment that was to be merged is not sound");
+    return files_damaged("segments", "a lexical segment that was to be merged is not sound");
   }
   void begin(Section section) {
     writer_->align(8);

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <functional>
 
+#include "index/top_rows.h"
+
 namespace tessera::index {
 namespace {
 
@@ -15,29 +17,7 @@ constexpr size_t kBatch = 64;
 constexpr float kCoarseError = 5 * 16 / 3.4641F;
 constexpr float kRounding = 2e-5F;  // of the float arithmetic in bounds and in the exact product
 
-bool ranks_above(const RowHit& a, const RowHit& b) {
-  return a.score != b.score ? a.score > b.score : a.row < b.row;
-}
-
 }  // namespace
-
-void BestRows::offer(RowHit hit) {
-  if (k_ == 0) return;
-  if (heap_.size() < k_) {
-    heap_.push_back(hit);
-    std::ranges::push_heap(heap_, ranks_above);
-  } else if (ranks_above(hit, heap_.front())) {
-    std::ranges::pop_heap(heap_, ranks_above);
-    heap_.back() = hit;
-    std::ranges::push_heap(heap_, ranks_above);
-  }
-  if (heap_.size() == k_) floor_ = heap_.front().score;
-}
-
-std::vector<RowHit> BestRows::take() {
-  std::ranges::sort_heap(heap_, ranks_above);
-  return std::move(heap_);
-}
 
 std::vector<float> unit_query(std::span<const float> vector, size_t stride) {
   double squares = 0;
@@ -184,7 +164,7 @@ std::vector<RowHit> ExactSearch::take() {
   if (coarse_) look_closer();
   std::erase_if(candidates_, [this](const Candidate& c) { return c.most < floor_; });
   std::ranges::sort(candidates_, std::greater<>(), &Candidate::most);
-  BestRows best(k_);
+  TopRows best(k_);
   for (const Candidate& candidate : candidates_) {
     if (candidate.most < best.floor()) break;
     best.offer({candidate.row, exact_score(planes_, candidate.row, unit_.data(), kernels_)});

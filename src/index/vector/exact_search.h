@@ -12,22 +12,6 @@
 
 namespace tessera::index {
 
-/// The best k hits offered, ties by row. A value.
-class BestRows {
- public:
-  explicit BestRows(size_t k) : k_(k) {}
-  /// What a score must reach to have a chance; -infinity until k are held.
-  [[nodiscard]] float floor() const { return floor_; }
-  void offer(RowHit hit);
-  /// Best first. Leaves nothing behind.
-  std::vector<RowHit> take();
-
- private:
-  size_t k_;
-  float floor_ = -std::numeric_limits<float>::infinity();
-  std::vector<RowHit> heap_;
-};
-
 /// A query of length 1, padded with zeros. Empty for one without a direction.
 std::vector<float> unit_query(std::span<const float> vector, size_t stride);
 

@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,15 +26,6 @@ struct Head {
   uint32_t upper_rows = 0;
 };
 static_assert(sizeof(Head) == 48);
-
-uint64_t whole_blocks(uint64_t rows) {
-  return (rows + kPlaneAlign - 1) / kPlaneAlign * kPlaneAlign;
-}
-
-std::unexpected<base::Error> damaged(const IndexFile& file, std::string_view reason) {
-  return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.",
-                    fmt::format("{}: {}", file.entry().name, reason));
-}
 
 }  // namespace
 
@@ -133,38 +123,37 @@ base::Result<std::unique_ptr<GraphIndex>> GraphIndex::read(const FileStore& stor
                                                            std::shared_ptr<const VectorPlanes> planes,
                                                            std::span<const uint64_t> live, const DotKernels* kernels) {
   const std::span<const Head> heads = file.array<Head>(0, 1);
-  if (heads.empty()) return damaged(file, "it is cut short");
+  if (heads.empty()) return files_damaged(file.entry().name, "it is cut short");
   const Head head = heads.front();
   const bool sane = head.magic == kMagic && head.version == kVersion && head.m >= 4 && head.m <= kLinksMax / 2 &&
                     head.ef_construction >= head.m && head.ef_construction <= 4096 && head.rows <= planes->rows &&
                     live.size() * 64 >= head.rows;
-  if (!sane) return damaged(file, "it is no graph of these vectors");
+  if (!sane) return files_damaged(file.entry().name, "it is no graph of these vectors");
   auto graph =
       std::make_unique<GraphIndex>(std::move(planes), GraphOptions{head.m, head.ef_construction, head.seed, kernels});
   const size_t words = (size_t{head.rows} + 63) / 64;
   const uint64_t links_bytes = whole_blocks(head.rows) * graph->width(0) * sizeof(uint32_t);
   const std::span<const uint64_t> linked = file.array<uint64_t>(kPage + links_bytes, words);
   if (file.bytes().size() < kPage + links_bytes + words * 8 || linked.size() != words) {
-    return damaged(file, "it is cut short");
+    return files_damaged(file.entry().name, "it is cut short");
   }
-  graph->linked_.assign(linked.begin(), linked.end());
+  graph->make_bits(head.rows);
+  std::ranges::copy(linked, graph->linked_.begin());
   if (head.rows % 64 != 0 && graph->linked_.back() >> (head.rows % 64) != 0)
-    return damaged(file, "it has rows too many");
-  graph->dead_.resize(words);
-  graph->retiring_.resize(words);
+    return files_damaged(file.entry().name, "it has rows too many");
   graph->links_.grow(head.rows);
   graph->upper_.grow(head.rows);
   graph->upper_rows_ = head.rows;
   if (!graph->take_links(store, file, kPage, head.rows))
-    return damaged(file, "it has a link to a row that is not there");
+    return files_damaged(file.entry().name, "it has a link to a row that is not there");
   ByteReader upper(file.bytes().substr(kPage + links_bytes + words * 8));
-  if (!graph->take_upper(upper, head.rows)) return damaged(file, "its upper levels are wrong");
+  if (!graph->take_upper(upper, head.rows)) return files_damaged(file.entry().name, "its upper levels are wrong");
   graph->take_live(live);
   graph->rows_.store(head.rows, std::memory_order_release);
   if (head.entry != kNone) {
     const bool there =
         head.entry < head.rows && bit(graph->linked_, head.entry) && head.entry_level <= graph->top_of(head.entry);
-    if (!there) return damaged(file, "it begins at a row that is not there");
+    if (!there) return files_damaged(file.entry().name, "it begins at a row that is not there");
     graph->set_entry(head.entry, head.entry_level);
   }
   if (graph->live() > 0 && (head.entry == kNone || bit(graph->dead_, head.entry))) graph->choose_entry();
@@ -183,7 +172,7 @@ std::unique_ptr<GraphIndex> GraphIndex::compacted(std::shared_ptr<const VectorPl
   graph->links_.grow(kept);
   graph->upper_.grow(kept);
   graph->upper_rows_ = kept;
-  for (Bits* bits : {&graph->linked_, &graph->dead_, &graph->retiring_}) bits->assign((size_t{kept} + 63) / 64, 0);
+  graph->make_bits(kept);
   for (Row row = 0; row < rows; ++row) {
     if (map[row] != kGoneRow && bit(linked_, row) && top_of(row) > 0) graph->reserve_upper(map[row], top_of(row));
   }

@@ -88,7 +88,16 @@ void GraphIndex::write_links(Row row, size_t level, std::span<const Row> to) {
 
 size_t GraphIndex::memory_bytes() const {
   return sizeof(*this) + links_.memory_bytes() + upper_.memory_bytes() + pool_.memory_bytes() +
-         (linked_.capacity() + dead_.capacity() + retiring_.capacity()) * 8;
+         bits_bytes_.load(std::memory_order_relaxed);
+}
+
+void GraphIndex::make_bits(Row rows) {
+  size_t bytes = 0;
+  for (Bits* bits : {&linked_, &dead_, &retiring_}) {
+    bits->resize((size_t{rows} + 63) / 64, 0);
+    bytes += bits->capacity() * sizeof(uint64_t);
+  }
+  bits_bytes_.store(bytes, std::memory_order_relaxed);
 }
 
 void GraphIndex::set_entry(Row row, size_t level) {
@@ -97,7 +106,7 @@ void GraphIndex::set_entry(Row row, size_t level) {
 
 void GraphIndex::insert_next(const Bits& removed) {
   const Row row = rows_.load(std::memory_order_relaxed);
-  for (Bits* bits : {&linked_, &dead_, &retiring_}) bits->resize(row / 64 + 1, 0);
+  make_bits(row + 1);
   if (planes_->has(row) && !bit(removed, row)) {
     const Lease lease(*this);
     Scratch& scratch = *lease;

@@ -133,6 +133,7 @@ class GraphIndex {
   void choose(std::vector<Scored>& candidates, size_t most, Scratch& scratch) const;
   void score_fully(std::vector<Scored>& candidates, Scratch& scratch) const;
   void choose_entry();
+  void make_bits(Row rows);
   void forget_all();
   bool choose_past(Row row, size_t level, const Bits& gone, Scratch& scratch) const;
   void finish_sweep();
@@ -151,6 +152,7 @@ class GraphIndex {
   std::atomic<uint64_t> live_count_ = 0;
   std::atomic<uint64_t> dead_count_ = 0;
   std::atomic<uint64_t> changes_ = 0;
+  std::atomic<size_t> bits_bytes_ = 0;  ///< of the maintainer's own
   RowPlane<uint32_t> links_;  ///< row x 2m, lowest level: row + 1, 0 behind the last; single words, read and written so
   RowPlane<uint32_t> upper_;  ///< row -> its place in pool_, 0: none; written by grow() only
   RowPlane<uint32_t> pool_;   ///< levels, then m links a level

@@ -12,62 +12,93 @@ constexpr size_t kGuess = 128;       // before anything was measured
 constexpr double kLargest = 0.9995;  // no ef promises more
 constexpr double kCaution = 0.1;     // of what a recall lacks: a sample errs, and the graph grows after it
 
-}  // namespace
+using Counts = std::array<size_t, RecallTable::kEfs.size()>;
 
-RecallTable RecallTable::measure(const GraphIndex& graph, const VectorPlanes& planes, const DotKernels& kernels,
-                                 std::span<const Row> samples, const GraphQuery& scope, const std::atomic<bool>& stop) {
-  std::array<size_t, kEfs.size()> few{};
-  std::array<size_t, kEfs.size()> many{};
-  size_t few_wanted = 0;
-  size_t many_wanted = 0;
-  std::vector<float> vector(planes.dimensions);
-  std::vector<uint8_t> codes(planes.stride);
-  for (const Row sample : samples) {
-    kernels.join(planes.codes(sample), planes.stride, codes.data());
-    for (size_t i = 0; i < vector.size(); ++i) {
-      vector[i] = static_cast<float>((codes[i] - kCodeOffset) * 256 + planes.low.at(sample)[i]);
-    }
-    const std::vector<float> unit = unit_query(vector, planes.stride);
-    if (unit.empty()) continue;
-    ExactSearch exact(planes, kernels, unit, kMany, true);
-    exact.look_at(0, scope.rows, scope.bits);
+std::array<float, RecallTable::kEfs.size()> shares(const Counts& found, size_t wanted) {
+  std::array<float, RecallTable::kEfs.size()> shares;
+  for (size_t i = 0; i < found.size(); ++i) shares[i] = static_cast<float>(found[i]) / static_cast<float>(wanted);
+  return shares;
+}
+
+/// Adds up, sample by sample, what is to be found and what each ef finds.
+class Tally {
+ public:
+  explicit Tally(const RecallSubject& subject)
+      : subject_(subject), vector_(subject.planes.dimensions), codes_(subject.planes.stride) {}
+
+  void add(Row sample, const std::atomic<bool>& stop) {
+    read(sample);
+    const std::vector<float> unit = unit_query(vector_, subject_.planes.stride);
+    if (unit.empty()) return;
+    ExactSearch exact(subject_.planes, subject_.kernels, unit, RecallTable::kMany, true);
+    exact.look_at(0, subject_.scope.rows, subject_.scope.bits);
     const std::vector<RowHit> truth = exact.take();
-    if (truth.empty()) continue;
-    const float least_few = truth[std::min(kFew, truth.size()) - 1].score;
-    const float least_many = truth.back().score;
-    few_wanted += std::min(kFew, truth.size());
+    if (truth.empty()) return;
+    const size_t few_there = std::min(RecallTable::kFew, truth.size());
+    few_wanted += few_there;
     many_wanted += truth.size();
     bool complete = false;  // a larger ef would find no less
-    for (size_t i = 0; i < kEfs.size(); ++i) {
-      if (stop) return {};
-      if (complete) {
-        few[i] += std::min(kFew, truth.size());
-        many[i] += truth.size();
-        continue;
-      }
-      GraphQuery query = scope;
-      query.unit = unit;
-      query.ef = kEfs[i];
-      query.want = rerank_depth(kMany);
-      size_t found_few = 0;
-      size_t found_many = 0;
-      for (const RowHit& hit : graph.search(query)) {
-        const float score = exact_score(planes, hit.row, unit.data(), kernels);
-        found_few += score >= least_few ? 1 : 0;
-        found_many += score >= least_many ? 1 : 0;
-      }
-      few[i] += std::min(found_few, kFew);
-      many[i] += std::min(found_many, truth.size());
-      complete = found_many >= truth.size();
+    for (size_t i = 0; i < few.size() && !stop; ++i) {
+      const Found found = complete ? Found{few_there, truth.size()} : walk(unit, RecallTable::kEfs[i], truth);
+      few[i] += found.few;
+      many[i] += found.many;
+      complete = found.many >= truth.size();
     }
   }
-  RecallTable table;
-  if (few_wanted == 0) return table;
-  table.rows_ = scope.rows;
-  for (size_t i = 0; i < kEfs.size(); ++i) {
-    table.few_[i] = static_cast<float>(few[i]) / static_cast<float>(few_wanted);
-    table.many_[i] = static_cast<float>(many[i]) / static_cast<float>(many_wanted);
+
+  Counts few{};
+  Counts many{};
+  size_t few_wanted = 0;
+  size_t many_wanted = 0;
+
+ private:
+  struct Found {
+    size_t few = 0;
+    size_t many = 0;
+  };
+
+  void read(Row sample) {
+    const VectorPlanes& planes = subject_.planes;
+    subject_.kernels.join(planes.codes(sample), planes.stride, codes_.data());
+    for (size_t i = 0; i < vector_.size(); ++i) {
+      vector_[i] = static_cast<float>((codes_[i] - kCodeOffset) * 256 + planes.low.at(sample)[i]);
+    }
   }
+
+  [[nodiscard]] Found walk(const std::vector<float>& unit, size_t ef, const std::vector<RowHit>& truth) const {
+    GraphQuery query = subject_.scope;
+    query.unit = unit;
+    query.ef = ef;
+    query.want = rerank_depth(RecallTable::kMany);
+    const size_t few_there = std::min(RecallTable::kFew, truth.size());
+    Found found;
+    for (const RowHit& hit : subject_.graph.search(query)) {
+      const float score = exact_score(subject_.planes, hit.row, unit.data(), subject_.kernels);
+      found.few += score >= truth[few_there - 1].score ? 1 : 0;
+      found.many += score >= truth.back().score ? 1 : 0;
+    }
+    return {std::min(found.few, few_there), std::min(found.many, truth.size())};
+  }
+
+  const RecallSubject& subject_;
+  std::vector<float> vector_;
+  std::vector<uint8_t> codes_;
+};
+
+}  // namespace
+
+RecallTable RecallTable::measure(const RecallSubject& subject, std::span<const Row> samples,
+                                 const std::atomic<bool>& stop) {
+  Tally tally(subject);
+  for (const Row sample : samples) {
+    tally.add(sample, stop);
+    if (stop) return {};
+  }
+  RecallTable table;
+  if (tally.few_wanted == 0) return table;
+  table.rows_ = subject.scope.rows;
+  table.few_ = shares(tally.few, tally.few_wanted);
+  table.many_ = shares(tally.many, tally.many_wanted);
   return table;
 }
 

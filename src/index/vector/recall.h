@@ -12,6 +12,15 @@
 
 namespace tessera::index {
 
+/// What recall is measured on: a graph, and which of its rows a search may return (`scope`: rows, visible, bits, of
+/// which the samples are some). A view.
+struct RecallSubject {
+  const GraphIndex& graph;
+  const VectorPlanes& planes;
+  const DotKernels& kernels;
+  GraphQuery scope;
+};
+
 /// How much of the truth walks with different ef found, measured on a sample; answers which ef reaches a recall. A
 /// value.
 class RecallTable {
@@ -20,11 +29,10 @@ class RecallTable {
   static constexpr size_t kFew = 10;   ///< recall was measured among so many nearest...
   static constexpr size_t kMany = 50;  ///< ...and so many
 
-  /// Walks with each ef for those of the `samples` rows that are no waypoints of the graph, which covers [0, `rows`);
-  /// the truth is that of a scan of the rows set in `bits` (of `visible` rows, which include the samples). Samples that
-  /// the graph does not hold are what it was not built for, as queries are. Gives up, empty, when told to stop.
-  static RecallTable measure(const GraphIndex& graph, const VectorPlanes& planes, const DotKernels& kernels,
-                             std::span<const Row> samples, const GraphQuery& scope, const std::atomic<bool>& stop);
+  /// Walks with each ef for each of the `samples`, rows that are no waypoints of the graph; the truth is that of a
+  /// scan. Samples that the graph does not hold are what it was not built for, as queries are. Gives up, empty, when
+  /// told to stop.
+  static RecallTable measure(const RecallSubject& subject, std::span<const Row> samples, const std::atomic<bool>& stop);
 
   /// Rows of the graph when it was measured; 0: not yet.
   [[nodiscard]] uint64_t rows() const { return rows_; }

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,10 +17,14 @@ namespace tessera::index {
 /// Rows of a slab; a file's part of a plane begins and ends at a multiple of kPlaneAlign, so that it fills whole pages.
 inline constexpr size_t kSlabRows = size_t{1} << 16;
 inline constexpr size_t kPlaneAlign = 512;
+inline uint64_t whole_blocks(uint64_t rows) {
+  return (rows + kPlaneAlign - 1) / kPlaneAlign * kPlaneAlign;
+}
 
 /// Memory for rows of `width` plain values, zero where never written, at addresses that never move: slabs of kSlabRows
 /// rows reserved at once and filled by the system as they are touched. Parts can be pages of a file instead. grow() and
-/// map() need the owner's write lock, or that nobody uses the rows in question. Throws std::bad_alloc.
+/// borrow() need the owner's write lock, or that nobody uses the rows in question; share() leaves the rows' values as
+/// they are, so that others may read them meanwhile. Throws std::bad_alloc.
 template <class T>
 class RowPlane {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -90,9 +95,7 @@ class RowPlane {
     const size_t page = large_ && bytes >= kLargeFrom ? kLarge : kSmall;
     return (bytes + page - 1) / page * page - std::min(bytes, mapped_bytes()) + slabs_ * sizeof(T*);
   }
-  [[nodiscard]] size_t mapped_bytes() const {
-    return static_cast<size_t>(std::ranges::count(mapped_, true)) * block_bytes();
-  }
+  [[nodiscard]] size_t mapped_bytes() const { return mapped_blocks_.load(std::memory_order_relaxed) * block_bytes(); }
 
  private:
   static constexpr size_t kSlabsMax = (size_t{1} << 31) / kSlabRows;
@@ -104,7 +107,11 @@ class RowPlane {
   [[nodiscard]] size_t block_bytes() const { return kPlaneAlign * width_ * sizeof(T); }
   void note_mapped(size_t from, size_t bytes) {
     mapped_.resize(std::max(mapped_.size(), (from + bytes) / block_bytes()));
-    std::fill(mapped_.begin() + from / block_bytes(), mapped_.begin() + (from + bytes) / block_bytes(), true);
+    for (size_t block = from / block_bytes(); block < (from + bytes) / block_bytes(); ++block) {
+      if (mapped_[block]) continue;
+      mapped_[block] = true;
+      mapped_blocks_.fetch_add(1, std::memory_order_relaxed);
+    }
   }
 
   /// Begins at a large page's boundary if it is that long.
@@ -138,7 +145,8 @@ class RowPlane {
   T** table_ = nullptr;
   size_t slabs_ = 0;
   size_t rows_ = 0;
-  std::vector<bool> mapped_;  // by blocks of kPlaneAlign rows
+  std::vector<bool> mapped_;  // by blocks of kPlaneAlign rows; of whoever calls share() or borrow()
+  std::atomic<size_t> mapped_blocks_ = 0;
 };
 
 }  // namespace tessera::index

@@ -1,5 +1,3 @@
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -25,17 +23,8 @@ struct ExtentHead {
 };
 static_assert(sizeof(ExtentHead) == 32);
 
-uint64_t whole_blocks(uint64_t rows) {
-  return (rows + kPlaneAlign - 1) / kPlaneAlign * kPlaneAlign;
-}
-
 uint64_t extent_bytes(const VectorPlanes& planes, uint64_t rows) {
   return kPage + whole_blocks(rows) * (2 * planes.stride + sizeof(VectorHead));
-}
-
-std::unexpected<base::Error> damaged(std::string_view file, std::string_view reason) {
-  return base::fail(base::Code::invalid, "SNAPSHOT_DAMAGED", "The index's files are damaged.",
-                    fmt::format("{}: {}", file, reason));
 }
 
 template <class T>
@@ -93,12 +82,13 @@ void place(RowPlane<T>& plane, Row first, Row rows, std::span<const T> values, b
 
 base::Result<> check_extent(const IndexFile& file, const VectorPlanes& planes, Row first, Row rows) {
   const std::span<const ExtentHead> heads = file.array<ExtentHead>(0, 1);
-  if (heads.empty()) return damaged(file.entry().name, "it is cut short");
+  if (heads.empty()) return files_damaged(file.entry().name, "it is cut short");
   const ExtentHead head = heads.front();
   const bool right = head.magic == kExtentMagic && head.version == kVersion && head.dimensions == planes.dimensions &&
                      head.first == first && head.rows >= rows && head.rows <= kRowsMax;
-  if (!right) return damaged(file.entry().name, "it is not the file of vectors that is meant");
-  if (file.bytes().size() != extent_bytes(planes, head.rows)) return damaged(file.entry().name, "it has a wrong size");
+  if (!right) return files_damaged(file.entry().name, "it is not the file of vectors that is meant");
+  if (file.bytes().size() != extent_bytes(planes, head.rows))
+    return files_damaged(file.entry().name, "it has a wrong size");
   return {};
 }
 
@@ -165,14 +155,15 @@ base::Result<std::unique_ptr<VectorIndex>> VectorIndex::load(FileStore& store, B
   const auto dimensions = record.get<uint32_t>();
   const RecallTable recall = RecallTable::read(record);
   if (!record.good() || rows > kRowsMax || dimensions > kDimensionsMax || live.size() != (size_t{rows} + 63) / 64) {
-    return damaged("vectors", "the record of a collection is wrong");
+    return files_damaged("vectors", "the record of a collection is wrong");
   }
   state.grow(rows);
   for (size_t word = 0; word < live.size(); ++word) state.removed[word] = ~live[word];
   if (rows % 64 != 0) state.removed.back() &= (uint64_t{1} << (rows % 64)) - 1;
   const auto extents = record.get<uint32_t>();
   if (dimensions == 0) {
-    if (extents != 0 || record.get<uint8_t>() != 0) return damaged("vectors", "there are files without dimensions");
+    if (extents != 0 || record.get<uint8_t>() != 0)
+      return files_damaged("vectors", "there are files without dimensions");
     return index;
   }
   state.start(dimensions);
@@ -186,7 +177,7 @@ base::Result<std::unique_ptr<VectorIndex>> VectorIndex::load(FileStore& store, B
     const bool last = i + 1 == extents;
     const bool right = record.good() && first == next && first % kPlaneAlign == 0 && count > 0 &&
                        count <= rows - first && (last || count % kPlaneAlign == 0);
-    if (!right) return damaged("vectors", "the record of a collection is wrong");
+    if (!right) return files_damaged("vectors", "the record of a collection is wrong");
     TESSERA_TRY(auto file, store.open(entry, Verify::later));
     TESSERA_CHECK(check_extent(*file, planes, first, count));
     const ExtentParts parts = parts_of(*file, planes, file->array<ExtentHead>(0, 1).front().rows);
@@ -197,7 +188,7 @@ base::Result<std::unique_ptr<VectorIndex>> VectorIndex::load(FileStore& store, B
     state.extents.push_back({std::move(file), first, count});
     next = first + count;
   }
-  if (next != rows) return damaged("vectors", "the record of a collection is wrong");
+  if (next != rows) return files_damaged("vectors", "the record of a collection is wrong");
   for (Row row = 0; row < rows; ++row) state.vectors += planes.has(row) && !state.is_removed(row) ? 1 : 0;
   if (record.get<uint8_t>() != 0) {
     TESSERA_TRY(auto file, store.open(record.get_entry(), Verify::now));
@@ -212,7 +203,7 @@ base::Result<std::unique_ptr<VectorIndex>> VectorIndex::load(FileStore& store, B
     }
     state.graph->grow(rows);
   }
-  if (!record.good()) return damaged("vectors", "the record of a collection is wrong");
+  if (!record.good()) return files_damaged("vectors", "the record of a collection is wrong");
   return index;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "index/top_rows.h"
 #include "index/vector/exact_search.h"
 #include "index/vector/vector_state.h"
 
@@ -158,7 +159,7 @@ class Searcher {
       work_.plan = VectorWork::Plan::gather;
       return scan(unit, k, 0, true);
     }
-    BestRows best(k);
+    TopRows best(k);
     for (const RowHit& hit : candidates) {
       best.offer({hit.row, exact_score(planes_, hit.row, unit.data(), kernels_)});
     }

@@ -58,7 +58,7 @@ class GraphJob final : public VectorIndex::Job {
     scope.rows = graph_->rows();
     scope.visible = rows_;
     scope.bits = bits.data();
-    recall_ = RecallTable::measure(*graph_, *planes_, kernels_, samples, scope, stop);
+    recall_ = RecallTable::measure({*graph_, *planes_, kernels_, scope}, samples, stop);
   }
 
   std::shared_ptr<const VectorPlanes> planes_;
