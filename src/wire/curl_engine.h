@@ -79,6 +79,7 @@ class CurlTransfer {
   /// Sends the request and waits for the response's head.
   async::Task<base::Result<void>> start();
   async::Task<base::Result<std::optional<std::string>>> next();
+  void set_idle_timeout(base::Millis timeout) { request_.idle_timeout = timeout; }
   [[nodiscard]] int status() const { return status_; }
   [[nodiscard]] std::vector<Header>& headers() { return headers_; }
 

@@ -58,6 +58,7 @@ class CurlStream final : public ClientStream {
   [[nodiscard]] int status() const override { return transfer_->status(); }
   [[nodiscard]] const std::vector<Header>& headers() const override { return transfer_->headers(); }
   [[nodiscard]] async::Task<Result<std::optional<std::string>>> next() override { return transfer_->next(); }
+  void set_idle_timeout(base::Millis timeout) override { transfer_->set_idle_timeout(timeout); }
 
  private:
   std::unique_ptr<CurlTransfer> transfer_;

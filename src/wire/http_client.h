@@ -55,6 +55,8 @@ class ClientStream {
   /// What came since the last call (at least one byte), or nothing at the orderly end. One caller at a time. A slow
   /// caller pauses the sender. Errors as for fetch; upstream RESPONSE_CUT when the peer closed in the middle.
   [[nodiscard]] virtual async::Task<base::Result<std::optional<std::string>>> next() = 0;
+  /// Changes how long the next calls wait for something to come.
+  virtual void set_idle_timeout(base::Millis timeout) = 0;
 };
 
 struct HttpClientOptions {

@@ -1,51 +1,67 @@
 #include "llm/providers/openai_model.h"
 
 #include "llm/providers/openai_dialect.h"
-#include "wire/sse.h"
+#include "llm/providers/relay_answer.h"
+#include "llm/providers/relay_request.h"
 
 namespace tessera::llm {
 
 using core::Task;
 
+namespace {
+constexpr base::Millis kEndMax{20};
+}  // namespace
+
 OpenAiModel::OpenAiModel(std::shared_ptr<ProviderClient> client) : client_(std::move(client)) {}
 
-Task<base::Result<core::ChatCompletion>> OpenAiModel::generate(const core::RequestContext& context,
-                                                               const core::ChatRequest& request, core::ChatSink* sink) {
+Task<base::Result<std::string>> OpenAiModel::relay(const core::RequestContext& context,
+                                                   const core::RelayRequest& request, core::RelaySink* sink,
+                                                   core::RelayReport& report) {
+  const ProviderOptions& options = client_->options();
+  report.provider = options.name;
+  if (sink != nullptr) {
+    TESSERA_CO_CHECK(co_await stream(context, request, *sink, report));
+    co_return std::string();
+  }
   const std::string_view model = client_->upstream_name(request.model);
-  TESSERA_CO_TRY(std::string body, render_chat_request(request, model, sink != nullptr));
-  if (sink != nullptr) co_return co_await stream(context, std::move(body), *sink);
-  TESSERA_CO_TRY(const std::string response, co_await client_->call(context, "/chat/completions", std::move(body)));
-  TESSERA_CO_TRY(core::ChatCompletion completion, parse_chat_response(client_->options().name, response));
-  if (completion.model.empty()) completion.model = model;
-  co_return completion;
+  TESSERA_CO_TRY(std::string body, relay_request_body(request.body, {model, false, *options.kind}));
+  TESSERA_CO_TRY(
+      std::string answer,
+      co_await client_->call(context, provider_path(*options.kind, options.kind->chat, model), std::move(body)));
+  report.model = model;
+  TESSERA_CO_CHECK(read_relayed_answer({options.name, options.api_key, true}, answer, report));
+  co_return answer;
 }
 
-Task<base::Result<core::ChatCompletion>> OpenAiModel::stream(const core::RequestContext& context, std::string body,
-                                                             core::ChatSink& sink) {
-  TESSERA_CO_TRY(ProviderClient::Stream response,
-                 co_await client_->open(context, "/chat/completions", std::move(body)));
-  ChatAssembly assembly(client_->options().name);
-  wire::SseParser parser;
-  std::vector<wire::SseEvent> events;
-  while (!assembly.done()) {
+Task<base::Result<>> OpenAiModel::stream(const core::RequestContext& context, const core::RelayRequest& request,
+                                         core::RelaySink& sink, core::RelayReport& report) {
+  const ProviderOptions& options = client_->options();
+  const std::string_view model = client_->upstream_name(request.model);
+  TESSERA_CO_TRY(std::string body, relay_request_body(request.body, {model, true, *options.kind}));
+  TESSERA_CO_TRY(
+      ProviderClient::Stream response,
+      co_await client_->open(context, provider_path(*options.kind, options.kind->chat, model), std::move(body)));
+  RelayStream events({options.name, options.api_key, request.include_usage}, report);
+  while (!events.done()) {
     auto bytes = co_await response.body->next();
-    if (!bytes && assembly.complete()) break;  // cut between the last word and "[DONE]"
-    if (!bytes) co_return std::unexpected(client_->broken(context, std::move(bytes).error()));
-    if (!*bytes) break;
-    events.clear();
-    TESSERA_CO_CHECK(parser.feed(**bytes, events));
-    for (const wire::SseEvent& event : events) {
-      core::ChatDelta delta;
-      TESSERA_CO_CHECK(assembly.feed(event.data, delta));
-      if (delta.text.empty() && delta.extra_json.empty()) continue;
-      TESSERA_CO_CHECK(co_await sink.on_delta(std::move(delta)));
+    const bool ended = !bytes || !*bytes;
+    // A stream that is cut between its last word and "[DONE]" is whole.
+    if (!bytes && !events.complete()) co_return std::unexpected(client_->broken(context, std::move(bytes).error()));
+    const std::string_view whole = ended ? events.finish() : events.feed(**std::move(bytes));
+    if (!whole.empty()) {
+      report.started = events.answering();
+      TESSERA_CO_CHECK(co_await sink.on_events(whole));
+    }
+    if (events.error()) {
+      if (events.error()->name != "STREAM_ENDED") co_return std::unexpected(*events.error());
+      co_return std::unexpected(client_->broken(context, *events.error()));
     }
   }
-  if (!assembly.complete()) {
-    co_return std::unexpected(
-        client_->broken(context, base::make_error(base::Code::upstream, "STREAM_ENDED", "the stream just ended")));
-  }
-  co_return assembly.finish();
+  if (report.model.empty()) report.model = model;
+  // The end of the response, mostly there already, keeps the connection usable for the next request.
+  response.body->set_idle_timeout(kEndMax);
+  (void)co_await response.body->next();
+  co_return base::Result<>{};
 }
 
 Task<base::Result<std::vector<std::string>>> OpenAiModel::list_models(const core::RequestContext& context) {

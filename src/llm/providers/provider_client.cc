@@ -75,15 +75,6 @@ base::Millis bounded_millis(double ms) {
   return base::Millis(static_cast<int64_t>(std::min(ms, most)));
 }
 
-// Providers like to repeat a key they refuse; it must not travel on to clients and logs.
-void remove_secret(std::string& text, std::string_view secret) {
-  constexpr std::string_view kInstead = "(key)";
-  if (secret.empty()) return;
-  for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + kInstead.size())) {
-    text.replace(at, secret.size(), kInstead);
-  }
-}
-
 // Refusals that another model might not share have names of their own; the router tells them apart by these.
 std::string refusal_name(int status, std::string_view code) {
   if (code == "content_filter" || code == "content_policy_violation") return "CONTENT_FILTERED";
@@ -97,6 +88,14 @@ bool is_success(int status) {
 }
 
 }  // namespace
+
+void remove_secret(std::string& text, std::string_view secret) {
+  constexpr std::string_view kInstead = "(key)";
+  if (secret.empty()) return;
+  for (size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at + kInstead.size())) {
+    text.replace(at, secret.size(), kInstead);
+  }
+}
 
 std::optional<base::Millis> retry_after_of(const std::vector<wire::Header>& headers, int64_t unix_ms) {
   std::optional<base::Millis> found;
@@ -182,7 +181,14 @@ base::Result<wire::ClientRequest> ProviderClient::prepare(const core::RequestCon
   request.url = options_.base_url + path;
   request.body = body;
   if (!body.empty()) request.headers.push_back({"Content-Type", "application/json"});
-  if (!options_.api_key.empty()) request.headers.push_back({"Authorization", "Bearer " + options_.api_key});
+  const ProviderKind& kind = *options_.kind;
+  if (!options_.api_key.empty()) {
+    request.headers.push_back({std::string(kind.auth_header), std::string(kind.auth_prefix) + options_.api_key});
+  }
+  if (const size_t colon = kind.fixed_header.find(": "); colon != std::string_view::npos) {
+    request.headers.push_back(
+        {std::string(kind.fixed_header.substr(0, colon)), std::string(kind.fixed_header.substr(colon + 2))});
+  }
   for (const auto& [name, value] : options_.headers) request.headers.push_back({name, value});
   request.body_bytes_max = kResponseMax;
   request.addresses = options_.addresses;

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "core/context.h"
+#include "llm/providers/provider_kinds.h"
 #include "wire/http_client.h"
 
 namespace tessera::llm {
@@ -21,6 +22,7 @@ namespace tessera::llm {
 /// never logged nor put into an error.
 struct ProviderOptions {
   std::string name = "openai";
+  const ProviderKind* kind = &openai_kind();           ///< how it wants to be spoken to
   std::string base_url = "https://api.openai.com/v1";  ///< up to and including the version
   std::string api_key;
   std::vector<std::string> models;  ///< chat models; empty: any name is passed on
@@ -43,6 +45,9 @@ struct ProviderOptions {
 /// otherwise. `retry_after` as it asked. Pure.
 base::Error provider_error(std::string_view provider, int status, std::string_view body,
                            std::optional<base::Millis> retry_after);
+
+/// Takes the key out of what a provider said: providers like to repeat a key they refuse, and it must not travel on.
+void remove_secret(std::string& text, std::string_view secret);
 
 /// The pause that response headers ask for: `retry-after-ms`, `Retry-After` in seconds or as a date.
 std::optional<base::Millis> retry_after_of(const std::vector<wire::Header>& headers, int64_t unix_ms);

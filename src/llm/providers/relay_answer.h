@@ -1,0 +1,74 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "core/chat_model.h"
+
+namespace tessera::llm {
+
+/// What an error object that came with status 200 means; `secret` is taken out of what it says.
+base::Error relayed_error(std::string_view provider, std::string_view error_json, std::string_view secret);
+
+struct RelayWatch {
+  std::string_view provider;
+  std::string_view secret;  ///< the provider's key, never passed on
+  bool keep_usage = false;  ///< the event that holds nothing but usage is passed on
+};
+
+/// Fills a report from a whole `/chat/completions` response, without building it. Errors: upstream BAD_RESPONSE (not
+/// JSON, no choices), PROVIDER_FAILED and its kin (an error in the body).
+base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view body, core::RelayReport& report);
+
+/// Watches a stream of chat completion events go by: cuts it into whole events, takes the report from them and says
+/// what is to be passed on, as bytes of what came. One per stream; not thread-safe. What the watch refers to outlives
+/// it.
+class RelayStream {
+ public:
+  static constexpr size_t kEventBytesMax = 16UL * 1024 * 1024;
+
+  RelayStream(RelayWatch watch, core::RelayReport& report) : watch_(watch), report_(report) {}
+
+  /// The whole events that these bytes complete, as they are to be passed on; valid until the next call. After an error
+  /// in the stream: those before it, and error() is set.
+  std::string_view feed(std::string bytes);
+  /// To be called when the provider ended the stream: what is left, and "[DONE]" where a finished answer lacks it. Sets
+  /// error() when the answer is not whole.
+  std::string_view finish();
+
+  [[nodiscard]] bool done() const { return done_; }
+  /// Whether something of the answer (rather than comments) was among what is to be passed on.
+  [[nodiscard]] bool answering() const { return answering_; }
+  /// Whether the answer is whole: "[DONE]" came, or every choice gave its finish reason.
+  [[nodiscard]] bool complete() const { return done_ || (finished_ != 0 && (seen_ & ~finished_) == 0); }
+  [[nodiscard]] const std::optional<base::Error>& error() const { return error_; }
+
+ private:
+  struct Choice;
+  void take_events();
+  bool take_event(std::string_view event);
+  bool take_data(std::string_view data);
+  void take_choices(std::string_view choices);
+  void pass(std::string_view event);
+  void fail(base::Error error) { error_ = std::move(error); }
+
+  RelayWatch watch_;
+  core::RelayReport& report_;
+  std::string buffer_;
+  size_t used_ = 0;     ///< bytes of buffer_ that belong to events taken
+  size_t scanned_ = 0;  ///< no event ends before this
+  std::string joined_;  ///< data of an event with several data lines
+  std::string_view out_;
+  std::string kept_;  ///< what is passed on when it is not one stretch of buffer_
+  bool apart_ = false;
+  bool first_ = true;
+  bool answering_ = false;
+  bool done_ = false;
+  uint64_t seen_ = 0;      ///< choices by index, up to 63
+  uint64_t finished_ = 0;  ///< those with a finish reason
+  std::optional<base::Error> error_;
+};
+
+}  // namespace tessera::llm
