@@ -9,7 +9,7 @@
 #include "async/run_blocking.h"
 #include "base/random.h"
 #include "rag/testing/fakes.h"
-#include "rag/testing/stores.h"
+#include "store/memory/memory_store.h"
 
 namespace tessera::rag {
 namespace {
@@ -19,7 +19,7 @@ using State = IndexHealth::State;
 
 struct World {
   base::ManualClock clock;
-  testing::Stores stores{clock};
+  store::MemoryStore stores{clock};
   testing::FakeIndex index;
   std::unique_ptr<base::Logger> log = base::silent_logger();
   core::Tenant tenant{"app"};

@@ -6,7 +6,7 @@
 
 #include "async/run_blocking.h"
 #include "base/random.h"
-#include "rag/testing/stores.h"
+#include "store/memory/memory_store.h"
 
 namespace tessera::rag {
 namespace {
@@ -18,7 +18,7 @@ struct World {
   base::SeededRandom random{1};
   base::IdSource ids{clock, random};
   std::unique_ptr<base::Logger> log = base::silent_logger();
-  testing::Stores stores{clock};
+  store::MemoryStore stores{clock};
   TaskRegistry tasks{stores.tasks(), clock, ids, *log, {.running_max = 2, .finished_max = 1}};
   core::Tenant tenant{"app"};
 

@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "chat/chat_service.h"
 #include "chat/completion_service.h"
-#include "chat/testing/stores.h"
+#include "store/memory/memory_store.h"
 
 namespace tessera::chat::testing {
 
@@ -122,7 +122,7 @@ struct ChatWorld {
   base::SeededRandom random{5};
   base::IdSource ids{clock, random};
   std::unique_ptr<base::Logger> log = base::silent_logger();
-  Stores stores{clock};
+  store::MemoryStore stores{clock};
   FakeCatalog models;
   FakeRetriever retriever{stores.documents()};
   ChatService chat{parts()};

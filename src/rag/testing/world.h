@@ -8,7 +8,7 @@
 #include "rag/library.h"
 #include "rag/retriever.h"
 #include "rag/testing/fakes.h"
-#include "rag/testing/stores.h"
+#include "store/memory/memory_store.h"
 
 namespace tessera::rag::testing {
 
@@ -18,7 +18,7 @@ struct RagWorld {
   base::SeededRandom random{7};
   base::IdSource ids{clock, random};
   std::unique_ptr<base::Logger> log = base::silent_logger();
-  Stores stores{clock};
+  store::MemoryStore stores{clock};
   FakeIndex index;
   FakeParser parser;
   FakeEmbedder embedder;
