@@ -7,6 +7,7 @@
 #include "api/body.h"
 #include "api/errors.h"
 #include "api/json_writer.h"
+#include "api/openai_relay.h"
 #include "api/openai_render.h"
 #include "chat/completion_service.h"
 #include "rag/embedder_table.h"
@@ -129,10 +130,26 @@ void OpenAiRoutes::bind(std::array<RouteHandler, kRouteCount>& handlers) {
 }
 
 async::Task<base::Result<Reply>> OpenAiRoutes::chat_completions(Call& call) {
+  TESSERA_CO_TRY(CompletionAsk ask, read_completion_ask(call.request.body));
+  call.context.user_id = std::move(ask.user);
+  if (ask.background) call.context.priority = core::Priority::background;
+  if (ask.request.model.empty()) ask.request.model = parts_.models.default_model();
+  TESSERA_CO_TRY(const auto model, parts_.models.find(ask.request.model));
+  if (!ask.extended && model->relays()) {
+    co_return co_await relay_completion(parts_, call, *model, std::move(ask.request));
+  }
+  if (ask.choices > 1) {
+    co_return std::unexpected(
+        bad_field("n", "Answers that this server makes itself are one at a time; leave 'n' out, or ask n times."));
+  }
+  co_return co_await own_completion(call);
+}
+
+/// Answers from documents, and by models that do not relay.
+async::Task<base::Result<Reply>> OpenAiRoutes::own_completion(Call& call) {
   TESSERA_CO_TRY(const Body body, Body::parse(call.request.body, *find_schema("ChatCompletionRequest")));
   TESSERA_CO_TRY(core::ChatRequest request, request_from_body(body));
   TESSERA_CO_TRY(chat::CompletionExtension extension, extension_from_body(body));
-  call.context.user_id = body.text_or("user", "");
   if (request.model.empty()) request.model = parts_.models.default_model();
   if (body.boolean("stream").value_or(false)) {
     bool include_usage = false;

@@ -25,6 +25,7 @@ class OpenAiRoutes {
 
  private:
   async::Task<base::Result<Reply>> chat_completions(Call& call);
+  async::Task<base::Result<Reply>> own_completion(Call& call);
   async::Task<base::Result<Reply>> embeddings(Call& call);
   async::Task<base::Result<Reply>> list_models(Call& call);
   async::Task<base::Result<Reply>> get_model(Call& call);

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "api/api.h"
+#include "api/call.h"
+#include "core/chat_model.h"
+
+namespace tessera::api {
+
+/// What the gateway reads of a chat-completions request: its top level, no tree of the messages. `body` of the request
+/// is not filled in.
+struct CompletionAsk {
+  core::RelayRequest request;  ///< an empty model: the default
+  std::string user;
+  int64_t choices = 1;
+  bool extended = false;    ///< has a "tessera" object: the answer is ours to make
+  bool background = false;  ///< service_tier "flex"
+};
+
+/// Errors: invalid INVALID_JSON, INVALID_FIELD, MISSING_FIELD, naming the field.
+base::Result<CompletionAsk> read_completion_ask(std::string_view body);
+
+/// Passes the call's body on to `model` and its answer back, event for event when streamed. The head goes out with the
+/// first event, so that a failure before it is a plain error; a failure after it is an event that holds an error
+/// object.
+async::Task<base::Result<Reply>> relay_completion(const ApiParts& parts, Call& call, core::ChatModel& model,
+                                                  core::RelayRequest request);
+
+}  // namespace tessera::api
