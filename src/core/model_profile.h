@@ -57,6 +57,15 @@ class ModelProfiles {
   [[nodiscard]] virtual std::vector<const ModelProfile*> list() const = 0;
 };
 
+/// One place where a model is served: who is called, with which of its keys or addresses, under which name. What stands
+/// between the router and a provider (accounting) is made for one of these.
+struct EndpointInfo {
+  std::string provider;                   ///< as configured: "openai"
+  std::string endpoint;                   ///< unique: "openai", "openai#2" with its second key
+  std::string model;                      ///< as the provider names it; empty: whatever a request asks for
+  const ModelProfile* profile = nullptr;  ///< null: nothing is known; outlives the models
+};
+
 /// What a call cost by its price, exactly. Cached prompt tokens are among the prompt tokens.
 constexpr Money cost_of(const Price& price, int64_t prompt_tokens, int64_t cached_prompt_tokens,
                         int64_t completion_tokens) {

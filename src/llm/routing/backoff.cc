@@ -1,0 +1,19 @@
+#include "llm/routing/backoff.h"
+
+#include <algorithm>
+
+namespace tessera::llm {
+
+std::optional<base::Millis> pause_before_retry(const BackoffOptions& options, int64_t attempt,
+                                               std::optional<base::Millis> asked, base::SteadyTime now,
+                                               base::SteadyTime deadline, base::Random& random) {
+  if (asked && *asked > options.max) return std::nullopt;
+  const int64_t doublings = std::clamp<int64_t>(attempt - 1, 0, 20);
+  const int64_t longest = std::min(options.max.count(), options.min.count() << doublings);
+  base::Millis pause(longest / 2 + static_cast<int64_t>(random.below(static_cast<uint64_t>(longest / 2 + 1))));
+  if (asked) pause = std::max(pause, *asked);
+  if (deadline != base::SteadyTime::max() && now + pause >= deadline) return std::nullopt;
+  return pause;
+}
+
+}  // namespace tessera::llm
