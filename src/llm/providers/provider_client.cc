@@ -78,7 +78,7 @@ base::Millis bounded_millis(double ms) {
 // Refusals that another model might not share have names of their own; the router tells them apart by these.
 std::string refusal_name(int status, std::string_view code) {
   if (code == "content_filter" || code == "content_policy_violation") return "CONTENT_FILTERED";
-  if (code == "context_length_exceeded") return "CONTEXT_TOO_LONG";
+  if (code == "context_length_exceeded" || code == "exceed_context_size_error") return "CONTEXT_TOO_LONG";
   if (status == 404) return "PROVIDER_MODEL_MISSING";
   return "PROVIDER_REFUSED";
 }
@@ -162,6 +162,7 @@ ProviderClient::ProviderClient(ProviderOptions options, std::shared_ptr<wire::Ht
       clock_(clock),
       random_(random),
       limiter_({.concurrent_max = options_.concurrent_max, .waiting_max = options_.waiting_max}) {
+  if (options_.base_url.empty()) options_.base_url = options_.kind->base_url;
   while (options_.base_url.ends_with('/')) options_.base_url.pop_back();
 }
 

@@ -23,7 +23,7 @@ namespace tessera::llm {
 struct ProviderOptions {
   std::string name = "openai";
   const ProviderKind* kind = &openai_kind();           ///< how it wants to be spoken to
-  std::string base_url = "https://api.openai.com/v1";  ///< up to and including the version
+  std::string base_url = "https://api.openai.com/v1";  ///< up to and including the version; empty: the kind's
   std::string api_key;
   std::vector<std::string> models;  ///< chat models; empty: any name is passed on
   std::string upstream_model;       ///< stands in every request, whatever it asks for; empty: what it asks for
@@ -70,6 +70,7 @@ class ProviderClient {
   };
 
   [[nodiscard]] const ProviderOptions& options() const { return options_; }
+  [[nodiscard]] const base::Clock& clock() const { return clock_; }
   /// The name under which the provider knows what a request calls `model`: options().upstream_model, else `model`
   /// without "NAME/" of this provider before it. Valid as long as both.
   [[nodiscard]] std::string_view upstream_name(std::string_view model) const;
