@@ -86,9 +86,9 @@ test("recall and ef_search of one request, beside the recall that is measured", 
   do {
     stats = (await server.get("/api/vector_db/stats?collection=many")).json;
     validate("IndexStats", stats);
-    if (stats.vectors.graph_rows > 0 && stats.vectors.recall_measured < 1) break;
+    if (stats.vectors.graph_rows > 8000 && stats.vectors.recall_measured >= 0.95) break;
     await wait(50);
-  } while (Date.now() < deadline && !(stats.vectors.graph_rows === 9000 && stats.vectors.ef_search > 0));
+  } while (Date.now() < deadline);
   assert.equal(stats.vectors.rows, 9000);
   assert.ok(stats.vectors.graph_rows > 8000, `rows in the graph: ${stats.vectors.graph_rows}`);
   assert.equal(stats.vectors.recall_target, 0.95);
