@@ -26,7 +26,7 @@ README_LINES_MAX = 40
 THIRD_PARTY = [
     (r"boost/(asio|system)", {"async", "wire"}, False),
     (r"boost/beast", {"wire"}, True),
-    (r"openssl/", {"wire"}, True),
+    (r"openssl/", {"base", "wire"}, True),
     (r"curl/", {"wire"}, True),
     (r"boost/json(?!/fwd)", {"api", "store", "llm", "parse", "mock", "app"}, True),
     (r"sqlite3\.h", {"store"}, True),

@@ -1,0 +1,221 @@
+#include "account/accounted_model.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "account/estimate.h"
+
+namespace tessera::account {
+namespace {
+
+using core::CallOutcome;
+using core::LedgerEntry;
+using core::Task;
+using core::Usage;
+
+constexpr size_t kModelNameMax = 200;
+
+CallOwner owner_of(const core::RequestContext& context) {
+  return {.app_id = context.tenant.app_id,
+          .key_id = context.key_id,
+          .user_id = context.user_id,
+          .workflow = context.workflow};
+}
+
+LedgerEntry entry_of(const core::RequestContext& context) {
+  LedgerEntry entry;
+  entry.request_id = context.request_id;
+  entry.tenant = context.tenant;
+  entry.key_id = context.key_id;
+  entry.user_id = context.user_id;
+  entry.workflow = context.workflow;
+  return entry;
+}
+
+void fill_usage(LedgerEntry& entry, const Usage& usage) {
+  constexpr int64_t kMax = 1'000'000'000;
+  entry.prompt_tokens = std::clamp<int64_t>(usage.prompt_tokens, 0, kMax);
+  entry.cached_prompt_tokens = std::clamp<int64_t>(usage.cached_prompt_tokens, 0, entry.prompt_tokens);
+  entry.completion_tokens = std::clamp<int64_t>(usage.completion_tokens, 0, kMax);
+}
+
+// Counts the bytes of an answer on its way.
+class CountedSink final : public core::ChatSink {
+ public:
+  explicit CountedSink(core::ChatSink& inner) : inner_(inner) {}
+  Task<base::Result<>> on_delta(core::ChatDelta delta) override {
+    bytes_ += static_cast<int64_t>(delta.text.size() + delta.extra_json.size());
+    return inner_.on_delta(std::move(delta));
+  }
+  [[nodiscard]] int64_t bytes() const { return bytes_; }
+
+ private:
+  core::ChatSink& inner_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+/// A call from its reservation to its entry. One that is destroyed before it is closed counts as cancelled.
+class AccountedModel::OpenCall {
+ public:
+  OpenCall(const AccountedModel& model, const core::RequestContext& context, std::string_view name)
+      : model_(model), parts_(model.parts_), context_(context) {
+    profile_ = parts_.profiles.find(model.provider_, name);
+    name_ = profile_ != nullptr ? std::string_view(profile_->id) : name.substr(0, kModelNameMax);
+    priced_ = profile_ != nullptr && profile_->price_known;
+    if (priced_) price_ = model.batch_ ? profile_->batch_price : profile_->price;
+    if (parts_.keys != nullptr && !context.key_id.empty()) {
+      grant_ = parts_.keys->find(context.key_id);
+      if (grant_ && grant_->key.tokens_per_minute <= 0) grant_ = nullptr;
+    }
+  }
+  ~OpenCall() {
+    if (open_) close(CallOutcome::cancelled, {}, false);
+  }
+  OpenCall(const OpenCall&) = delete;
+  OpenCall& operator=(const OpenCall&) = delete;
+
+  /// `estimate` makes a CallEstimate; it is asked only when somebody wants to know.
+  template <class F>
+  base::Result<> begin(F estimate) {
+    const CallOwner owner = owner_of(context_);
+    const bool budgeted = price_ != core::Price{} && parts_.spending.has_budgets(owner.app_id);
+    core::Money amount;
+    if (budgeted || grant_) {
+      estimate_ = estimate(profile_);
+      amount = charge(price_, {.prompt_tokens = estimate_->prompt_bound,
+                               .completion_tokens = estimate_->completion_bound,
+                               .cached_prompt_tokens = 0,
+                               .cost = {}});
+    }
+    if (grant_) {
+      const int64_t tokens = estimate_->prompt + std::min(estimate_->completion_bound, kCompletionTokens);
+      const int64_t limit = grant_->key.tokens_per_minute;
+      TESSERA_TRY(tokens_, grant_->meter->hold_tokens(std::min(tokens, limit), parts_.clock.now()));
+    }
+    auto hold = parts_.spending.reserve(owner, amount);
+    if (!hold) {
+      settle_tokens(0);
+      return std::unexpected(std::move(hold).error());
+    }
+    hold_ = *std::move(hold);
+    open_ = true;
+    return {};
+  }
+
+  /// `usage` is what is to be paid, and gets its cost.
+  void close(CallOutcome outcome, Usage& usage, bool estimated) {
+    open_ = false;
+    usage.cost = charge(price_, usage);
+    LedgerEntry entry = entry_of(context_);
+    entry.call_id = parts_.ids.next();
+    entry.provider = model_.provider_;
+    entry.model = name_;
+    entry.outcome = outcome;
+    entry.estimated = estimated;
+    fill_usage(entry, usage);
+    entry.cost = usage.cost;
+    settle_tokens(entry.prompt_tokens + entry.completion_tokens);
+    if (!priced_ && entry.prompt_tokens + entry.completion_tokens > 0) parts_.metrics.unpriced_calls.increment();
+    parts_.spending.settle(std::move(hold_), std::move(entry));
+  }
+
+  /// What an answer of so many bytes is taken for, when the provider did not say.
+  template <class F>
+  [[nodiscard]] Usage guess(int64_t answer_bytes, F estimate) {
+    if (!estimate_) estimate_ = estimate(profile_);
+    Usage usage;
+    usage.prompt_tokens = estimate_->prompt;
+    usage.completion_tokens = tokens_of_bytes(answer_bytes);
+    return usage;
+  }
+
+ private:
+  void close(CallOutcome outcome, Usage&& usage, bool estimated) { close(outcome, usage, estimated); }
+  void settle_tokens(int64_t used) {
+    if (grant_ && tokens_) grant_->meter->settle_tokens(*tokens_, used, parts_.clock.now());
+    tokens_.reset();
+  }
+
+  const AccountedModel& model_;
+  const AccountingParts& parts_;
+  const core::RequestContext& context_;
+  const core::ModelProfile* profile_ = nullptr;
+  std::string_view name_;  // of the profile or the request
+  core::Price price_;
+  bool priced_ = false;
+  Grant grant_;  // null: its key has no limit of tokens
+  std::optional<TokenHold> tokens_;
+  std::optional<CallEstimate> estimate_;
+  BudgetHold hold_;
+  bool open_ = false;
+};
+
+namespace {
+
+CallOutcome outcome_of(const base::Error* error) {
+  if (error == nullptr) return CallOutcome::complete;
+  return error->code == base::Code::cancelled ? CallOutcome::cancelled : CallOutcome::failed;
+}
+
+}  // namespace
+
+AccountedModel::AccountedModel(std::shared_ptr<core::ChatModel> inner, std::string provider, AccountingParts parts,
+                               bool batch)
+    : inner_(std::move(inner)), provider_(std::move(provider)), parts_(parts), batch_(batch) {}
+
+Task<base::Result<std::string>> AccountedModel::relay(const core::RequestContext& context,
+                                                      const core::RelayRequest& request, core::RelaySink* sink,
+                                                      core::RelayReport& report) {
+  const auto estimate = [&](const core::ModelProfile* profile) {
+    return estimate_relay(request.body, parts_.counter, profile);
+  };
+  OpenCall call(*this, context, request.model);
+  TESSERA_CO_CHECK(call.begin(estimate));
+  auto result = co_await inner_->relay(context, request, sink, report);
+  const bool answered = result.has_value() || report.started || report.answer_bytes > 0;
+  const bool estimated = !report.usage_reported && answered;
+  Usage usage = report.usage_reported ? report.usage : Usage{};
+  if (estimated) usage = call.guess(report.answer_bytes, estimate);
+  call.close(outcome_of(result ? nullptr : &result.error()), usage, estimated);
+  report.usage = usage;
+  co_return result;
+}
+
+Task<base::Result<core::ChatCompletion>> AccountedModel::generate(const core::RequestContext& context,
+                                                                  const core::ChatRequest& request,
+                                                                  core::ChatSink* sink) {
+  const auto estimate = [&](const core::ModelProfile* profile) {
+    return estimate_chat(request, parts_.counter, profile);
+  };
+  OpenCall call(*this, context, request.model);
+  TESSERA_CO_CHECK(call.begin(estimate));
+  std::optional<CountedSink> counted;
+  if (sink != nullptr) counted.emplace(*sink);
+  auto result = co_await inner_->generate(context, request, counted ? &*counted : nullptr);
+  const bool reported = result && (result->usage.prompt_tokens > 0 || result->usage.completion_tokens > 0);
+  int64_t bytes = counted ? counted->bytes() : 0;
+  if (result) bytes = std::max(bytes, static_cast<int64_t>(result->content.size() + result->extra_json.size()));
+  const bool estimated = !reported && (result.has_value() || bytes > 0);
+  Usage usage = reported ? result->usage : Usage{};
+  if (estimated) usage = call.guess(bytes, estimate);
+  call.close(outcome_of(result ? nullptr : &result.error()), usage, estimated);
+  if (result) result->usage = usage;
+  co_return result;
+}
+
+base::Result<> note_cached_answer(const AccountingParts& parts, const core::RequestContext& context,
+                                  std::string_view provider, std::string_view model, const Usage& usage) {
+  LedgerEntry entry = entry_of(context);
+  const core::ModelProfile* const profile = parts.profiles.find(provider, model);
+  entry.call_id = parts.ids.next();
+  entry.provider = provider;
+  entry.model = profile != nullptr ? std::string_view(profile->id) : model.substr(0, kModelNameMax);
+  entry.outcome = CallOutcome::cached;
+  fill_usage(entry, usage);
+  return parts.spending.note(std::move(entry));
+}
+
+}  // namespace tessera::account

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "account/keys.h"
+#include "base/clock.h"
+#include "core/chat_model.h"
+
+namespace tessera::account {
+
+/// A catalog whose models ask the key of each call first: whether it may use the model (forbidden MODEL_NOT_ALLOWED)
+/// and has tokens left (exhausted TOKENS_LIMITED). Tokens are counted by a guess from the prompt's length until the
+/// call has ended, then by what the provider said, also when it failed half-way. Calls without a key pass. Thread-safe;
+/// `models`, `ring` and `clock` outlive it.
+class KeyedModels final : public core::ModelCatalog {
+ public:
+  KeyedModels(core::ModelCatalog& models, const KeyRing& ring, const base::Clock& clock)
+      : models_(models), ring_(ring), clock_(clock) {}
+
+  [[nodiscard]] base::Result<std::shared_ptr<core::ChatModel>> find(std::string_view id) const override;
+  [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view id) const override { return models_.info(id); }
+  [[nodiscard]] std::vector<core::ModelInfo> list() const override { return models_.list(); }
+  [[nodiscard]] std::string default_model() const override { return models_.default_model(); }
+
+ private:
+  core::ModelCatalog& models_;
+  const KeyRing& ring_;
+  const base::Clock& clock_;
+};
+
+/// Errors: forbidden MODEL_NOT_ALLOWED, naming the ones that the key may use.
+base::Result<> check_model(const KeyGrant& grant, std::string_view model);
+
+}  // namespace tessera::account
