@@ -66,10 +66,6 @@ class AccountedModel::OpenCall {
     name_ = profile_ != nullptr ? std::string_view(profile_->id) : name.substr(0, kModelNameMax);
     priced_ = profile_ != nullptr && profile_->price_known;
     if (priced_) price_ = model.batch_ ? profile_->batch_price : profile_->price;
-    if (parts_.keys != nullptr && !context.key_id.empty()) {
-      grant_ = parts_.keys->find(context.key_id);
-      if (grant_ && grant_->key.tokens_per_minute <= 0) grant_ = nullptr;
-    }
   }
   ~OpenCall() {
     if (open_) close(CallOutcome::cancelled, {}, false);
@@ -77,30 +73,20 @@ class AccountedModel::OpenCall {
   OpenCall(const OpenCall&) = delete;
   OpenCall& operator=(const OpenCall&) = delete;
 
-  /// `estimate` makes a CallEstimate; it is asked only when somebody wants to know.
+  /// `estimate` makes a CallEstimate; asked for only when a budget wants to know.
   template <class F>
   base::Result<> begin(F estimate) {
     const CallOwner owner = owner_of(context_);
     const bool budgeted = price_ != core::Price{} && parts_.spending.has_budgets(owner.app_id);
     core::Money amount;
-    if (budgeted || grant_) {
+    if (budgeted) {
       estimate_ = estimate(profile_);
       amount = charge(price_, {.prompt_tokens = estimate_->prompt_bound,
                                .completion_tokens = estimate_->completion_bound,
                                .cached_prompt_tokens = 0,
                                .cost = {}});
     }
-    if (grant_) {
-      const int64_t tokens = estimate_->prompt + std::min(estimate_->completion_bound, kCompletionTokens);
-      const int64_t limit = grant_->key.tokens_per_minute;
-      TESSERA_TRY(tokens_, grant_->meter->hold_tokens(std::min(tokens, limit), parts_.clock.now()));
-    }
-    auto hold = parts_.spending.reserve(owner, amount);
-    if (!hold) {
-      settle_tokens(0);
-      return std::unexpected(std::move(hold).error());
-    }
-    hold_ = *std::move(hold);
+    TESSERA_TRY(hold_, parts_.spending.reserve(owner, amount));
     open_ = true;
     return {};
   }
@@ -117,7 +103,6 @@ class AccountedModel::OpenCall {
     entry.estimated = estimated;
     fill_usage(entry, usage);
     entry.cost = usage.cost;
-    settle_tokens(entry.prompt_tokens + entry.completion_tokens);
     if (!priced_ && entry.prompt_tokens + entry.completion_tokens > 0) parts_.metrics.unpriced_calls.increment();
     parts_.spending.settle(std::move(hold_), std::move(entry));
   }
@@ -134,10 +119,6 @@ class AccountedModel::OpenCall {
 
  private:
   void close(CallOutcome outcome, Usage&& usage, bool estimated) { close(outcome, usage, estimated); }
-  void settle_tokens(int64_t used) {
-    if (grant_ && tokens_) grant_->meter->settle_tokens(*tokens_, used, parts_.clock.now());
-    tokens_.reset();
-  }
 
   const AccountedModel& model_;
   const AccountingParts& parts_;
@@ -146,8 +127,6 @@ class AccountedModel::OpenCall {
   std::string_view name_;  // of the profile or the request
   core::Price price_;
   bool priced_ = false;
-  Grant grant_;  // null: its key has no limit of tokens
-  std::optional<TokenHold> tokens_;
   std::optional<CallEstimate> estimate_;
   BudgetHold hold_;
   bool open_ = false;

@@ -3,7 +3,6 @@
 #include <memory>
 #include <string>
 
-#include "account/keys.h"
 #include "account/spending.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -13,11 +12,10 @@
 
 namespace tessera::account {
 
-/// What accounting works with; all outlives the models. `keys` may be null: no limits of tokens then.
+/// What accounting works with; all outlives the models.
 struct AccountingParts {
   Spending& spending;
   const core::ModelProfiles& profiles;
-  const KeyRing* keys;
   const text::BpeCounter& counter;
   const base::Clock& clock;
   const base::IdSource& ids;
@@ -27,8 +25,7 @@ struct AccountingParts {
 /// One provider's models with every call accounted for: reserved before, settled by the provider's own usage after, and
 /// entered in the ledger however it ended, with one entry for each call. A call that began to answer and then broke, or
 /// that its client left, costs what passed by our count (`estimated`); one that never answered costs nothing. Sets
-/// Usage::cost. Thread-safe. Errors: those of the model; budget BUDGET_EXCEEDED, exhausted TOKENS_LIMITED (before the
-/// provider is asked); those of Spending::reserve.
+/// Usage::cost. Thread-safe. Errors: those of the model; those of Spending::reserve, before the provider is asked.
 class AccountedModel final : public core::ChatModel {
  public:
   /// `batch`: the endpoint is the provider's batch endpoint, with its own prices.

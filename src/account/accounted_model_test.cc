@@ -104,7 +104,7 @@ class AccountedTest : public ::testing::Test {
   Spending spending_{{store_.ledger(), store_.budgets(), clock_, *log_, metrics_, loop_.executor(0)}, {}};
   Profiles profiles_;
   text::BpeCounter counter_{text::BpeVocabulary::o200k()};
-  AccountingParts parts_{spending_, profiles_, nullptr, counter_, clock_, ids_, metrics_};
+  AccountingParts parts_{spending_, profiles_, counter_, clock_, ids_, metrics_};
   std::shared_ptr<Script> script_ = std::make_shared<Script>();
   AccountedModel model_{script_, "p", parts_};
   core::RequestContext context_;

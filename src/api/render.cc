@@ -20,7 +20,8 @@ void write_usage(JsonWriter& out, const core::Usage& usage) {
   out.begin_object()
       .field("prompt_tokens", usage.prompt_tokens)
       .field("completion_tokens", usage.completion_tokens)
-      .field("cost_usd", usage.cost_usd)
+      .key("cost_usd")
+      .raw(core::usd_text(usage.cost))
       .end_object();
 }
 

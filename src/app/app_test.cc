@@ -231,7 +231,7 @@ class FakeModel final : public core::ChatModel {
     if (fails) co_return base::fail(*fails, "FAKE", "fails");
     if (sink != nullptr) TESSERA_CO_CHECK(co_await sink->on_delta({.text = "a", .extra_json = {}}));
     core::ChatCompletion completion;
-    completion.usage = {.prompt_tokens = 7, .completion_tokens = 3, .cost_usd = 0.5};
+    completion.usage = {.prompt_tokens = 7, .completion_tokens = 3, .cost = {500'000'000'000}};
     co_return completion;
   }
 };

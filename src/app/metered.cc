@@ -55,7 +55,7 @@ class MeteredModel final : public core::ChatModel {
           static_cast<uint64_t>(std::max<int64_t>(0, result->usage.prompt_tokens)));
       metrics_.completion_tokens.with(info_.id).increment(
           static_cast<uint64_t>(std::max<int64_t>(0, result->usage.completion_tokens)));
-      metrics_.cost_usd.with(info_.id).add(result->usage.cost_usd);
+      metrics_.cost_usd.with(info_.id).add(result->usage.cost.usd());
     }
     co_return result;
   }

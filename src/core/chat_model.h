@@ -30,7 +30,7 @@ struct Usage {
   int64_t prompt_tokens = 0;  ///< those from the provider's cache included
   int64_t completion_tokens = 0;
   int64_t cached_prompt_tokens = 0;
-  double cost_usd = 0;
+  Money cost;
 };
 
 /// A question to a model. `sources` are the retrieved passages, numbered from 1 in this order; providers that read text

@@ -44,6 +44,7 @@ struct RequestContext {
   Tenant tenant;
   std::string user_id;  ///< empty: nobody named
   std::string key_id;   ///< of the API key that was shown; empty: none
+  std::string workflow = {};  ///< on whose behalf, when an agent works; empty: none
   Priority priority = Priority::interactive;
   base::SteadyTime deadline = base::SteadyTime::max();
   async::CancelToken cancel;

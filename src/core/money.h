@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cmath>
 #include <compare>
 #include <cstdint>
+#include <string>
 
 namespace tessera::core {
 
@@ -28,6 +30,15 @@ struct Money {
     return pico_usd >= 0 ? (pico_usd + 500'000) / 1'000'000 : -((-pico_usd + 500'000) / 1'000'000);
   }
 };
+
+/// All digits that are not zeros at the end, as a JSON number: "0.0000125", "3", "-0.5".
+std::string usd_text(Money money);
+
+/// The nearest amount; exact for amounts that money.usd() gave, up to 9,000 USD. What is no amount is 0.
+inline Money money_from_usd(double usd) {
+  if (!(usd > -9e6 && usd < 9e6)) return {};
+  return Money{std::llround(usd * 1e12)};
+}
 
 /// What a model costs, per token; 0 where nothing is known or nothing is asked.
 struct Price {

@@ -334,7 +334,7 @@ TEST_P(StoreContract, AMessageIsKeptOnce) {
   answer.model = "tessera/extractive";
   answer.state = "cancelled";
   answer.sources_json = "[1]";
-  answer.usage = {.prompt_tokens = 7, .completion_tokens = 3, .cost_usd = 0.125};
+  answer.usage = {.prompt_tokens = 7, .completion_tokens = 3, .cost = {125'000'000'000}};
   harness_->clock.advance(base::Millis(500));
   ASSERT_TRUE(sync_wait(conversations().append_messages({"a"}, {question, answer})).has_value());
   question.content = "other words";
@@ -349,7 +349,7 @@ TEST_P(StoreContract, AMessageIsKeptOnce) {
   EXPECT_EQ(page.items[1].state, "cancelled");
   EXPECT_EQ(page.items[1].sources_json, "[1]");
   EXPECT_EQ(page.items[1].usage.prompt_tokens, 7);
-  EXPECT_EQ(page.items[1].usage.cost_usd, 0.125);
+  EXPECT_EQ(page.items[1].usage.cost.pico_usd, 125'000'000'000);
   const auto found = *sync_wait(conversations().find_session({"a"}, "s"));
   EXPECT_EQ(found.title, "What is Tessera?");
   EXPECT_EQ(found.messages, 2);

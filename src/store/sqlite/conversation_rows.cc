@@ -60,7 +60,7 @@ core::StoredMessage message_row(const Query& query, const std::string& session_i
   message.sources_json = query.string(6);
   message.usage.prompt_tokens = query.integer(7);
   message.usage.completion_tokens = query.integer(8);
-  message.usage.cost_usd = query.real(9);
+  message.usage.cost = core::money_from_usd(query.real(9));
   message.created_at_ms = query.integer(10);
   return message;
 }
@@ -79,7 +79,7 @@ base::Result<> append_one(WriteScope& scope, const core::Tenant& tenant, const c
                     "ON CONFLICT (app_id, session_key, message_id) DO NOTHING",
                     tenant.app_id, row.key, row.session.messages + 1, message.message_id, core::to_string(message.role),
                     message.content, message.model, message.state, message.sources_json, message.usage.prompt_tokens,
-                    message.usage.completion_tokens, message.usage.cost_usd, at));
+                    message.usage.completion_tokens, message.usage.cost.usd(), at));
   if (scope.db.changed() == 0) return {};
   const bool names_it = row.session.title.empty() && message.role == core::Role::user;
   const std::string title = names_it ? session_title(message.content) : row.session.title;
