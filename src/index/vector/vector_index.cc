@@ -203,7 +203,7 @@ base::Result<std::vector<RowHit>> VectorIndex::search(const VectorQuery& query, 
   size_t ef = query.ef > 0 ? query.ef : state.options.ef;
   const bool exact = ef == 0 && target >= 1;
   if (ef == 0) ef = state.recall.ef_for(target, k, searcher.graph_rows());
-  ef = std::max(ef, k);
+  ef = std::clamp<size_t>(ef, k, state.rows);
   const bool few = selection.count <= ef * kRowsPerCandidate;
   if (searcher.graph_rows() == 0 || exact || few) {
     did.plan = few && searcher.graph_rows() > 0 ? VectorWork::Plan::gather : VectorWork::Plan::scan;
