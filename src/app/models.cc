@@ -6,7 +6,7 @@
 #include "llm/mock/mock_model.h"
 #include "llm/model_catalog.h"
 #include "llm/providers/openai_embedder.h"
-#include "llm/providers/openai_model.h"
+#include "llm/providers/translated_model.h"
 
 namespace tessera::app {
 namespace {
@@ -17,6 +17,7 @@ llm::ProviderOptions provider_options(const config::ProviderSettings& provider, 
                                       observe::Metrics& metrics) {
   llm::ProviderOptions options;
   options.name = provider.name;
+  options.kind = llm::find_provider_kind(provider.type);
   options.base_url = provider.base_url;
   options.api_key = provider.api_key;
   options.models = provider.models;
@@ -56,7 +57,7 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
                                                               means.http, means.clock, means.random);
     entries.push_back({.provider = provider.name,
                        .models = provider.models,
-                       .model = std::make_shared<llm::OpenAiModel>(client),
+                       .model = llm::make_provider_model(client),
                        .any_model = true});
     if (settings.embedding.provider == provider.name) {
       models->embedders_.push_back(std::make_shared<MeteredEmbedder>(

@@ -36,7 +36,8 @@ void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const
       provider.name.find('/') != std::string::npos) {
     problems.add(where, "this name is taken or contains \"/\"; choose another");
   }
-  if (!is_url(provider.base_url)) problems.add(where, "base_url must begin with http:// or https://");
+  if (provider.base_url.empty() && provider.type == "azure") problems.add(where, "azure needs its base_url");
+  if (!provider.base_url.empty() && !is_url(provider.base_url)) problems.add(where, "base_url must begin with http:// or https://");
   while (provider.base_url.ends_with('/')) provider.base_url.pop_back();
   if (!provider.api_key_env.empty() && provider.api_key.empty()) {
     const auto found = environment.find(provider.api_key_env);
