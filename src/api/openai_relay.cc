@@ -95,7 +95,7 @@ async::Task<base::Result<>> end_with(Call& call, const base::Error& error) {
 
 }  // namespace
 
-base::Result<CompletionAsk> read_completion_ask(std::string_view body) {
+base::Result<CompletionAsk> read_ask(std::string_view body, RelayedForm form) {
   std::vector<JsonMember> members;
   members.reserve(16);
   if (auto read = text::skim_json_object(body, members); !read) {
@@ -103,7 +103,7 @@ base::Result<CompletionAsk> read_completion_ask(std::string_view body) {
     error.name = "INVALID_JSON";
     return std::unexpected(std::move(error));
   }
-  TESSERA_CHECK(check_messages(members));
+  if (form == RelayedForm::chat) TESSERA_CHECK(check_messages(members));
   CompletionAsk ask;
   TESSERA_TRY(ask.request.model, text_of(members, "model", 256));
   TESSERA_TRY(ask.user, text_of(members, "user", 256));
@@ -126,21 +126,18 @@ base::Result<CompletionAsk> read_completion_ask(std::string_view body) {
   return ask;
 }
 
-async::Task<base::Result<Reply>> relay_completion(const ApiParts& parts, Call& call, core::ChatModel& model,
-                                                  core::RelayRequest request) {
-  request.body = std::move(call.request.body);
+async::Task<base::Result<Reply>> write_relayed(const ApiParts& parts, Call& call, bool stream, RelayRun run) {
   EventSink sink(call, parts.clock);
-  core::RelayReport report;
   core::RequestContext context = call.context;
   core::StageTimer timer(call.context, "model");
-  const auto run = [&](async::CancelToken token) {
+  const auto work = [&](async::CancelToken token) {
     context.cancel = std::move(token);
-    return model.relay(context, request, request.stream ? &sink : nullptr, report);
+    return run(context, stream ? &sink : nullptr);
   };
-  auto answer = co_await async::with_deadline(call.context.deadline, call.context.cancel, run);
+  auto answer = co_await async::with_deadline(call.context.deadline, call.context.cancel, work);
   timer.stop();
   Reply reply;
-  if (!request.stream) {
+  if (!stream) {
     TESSERA_CO_CHECK(answer);
     reply.body = *std::move(answer);
     co_return reply;
@@ -154,6 +151,17 @@ async::Task<base::Result<Reply>> relay_completion(const ApiParts& parts, Call& c
   if (!sink.begun()) TESSERA_CO_CHECK(co_await sink.begin());
   TESSERA_CO_CHECK(co_await call.writer.finish());
   co_return reply;
+}
+
+async::Task<base::Result<Reply>> relay_completion(const ApiParts& parts, Call& call, core::ChatModel& model,
+                                                  core::RelayRequest request) {
+  request.body = std::move(call.request.body);
+  core::RelayReport report;
+  const bool stream = request.stream;
+  co_return co_await write_relayed(parts, call, stream,
+                                   [&](const core::RequestContext& context, core::RelaySink* sink) {
+                                     return model.relay(context, request, sink, report);
+                                   });
 }
 
 }  // namespace tessera::api

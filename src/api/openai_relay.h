@@ -1,6 +1,7 @@
 #pragma once
 
-#include <optional>
+#include <functional>
+#include <string>
 #include <string_view>
 
 #include "api/api.h"
@@ -9,8 +10,8 @@
 
 namespace tessera::api {
 
-/// What the gateway reads of a chat-completions request: its top level, no tree of the messages. `body` of the request
-/// is not filled in.
+/// What the gateway reads of a request that it may pass on: its top level, no tree of the messages. `body` of the
+/// request is not filled in.
 struct CompletionAsk {
   core::RelayRequest request;  ///< an empty model: the default
   std::string user;
@@ -19,8 +20,19 @@ struct CompletionAsk {
   bool background = false;  ///< service_tier "flex"
 };
 
+/// chat: must have messages. other: whatever the provider makes of it.
+enum class RelayedForm { chat, other };
+
 /// Errors: invalid INVALID_JSON, INVALID_FIELD, MISSING_FIELD, naming the field.
-base::Result<CompletionAsk> read_completion_ask(std::string_view body);
+base::Result<CompletionAsk> read_ask(std::string_view body, RelayedForm form);
+
+/// What a relayed call does once its deadline runs: `sink` is null when the answer is wanted whole.
+using RelayRun = std::function<async::Task<base::Result<std::string>>(const core::RequestContext&, core::RelaySink*)>;
+
+/// Runs it within the call's deadline and writes what comes: the whole, or event for event when `stream`. The head goes
+/// out with the first event, so that a failure before it is a plain error; a failure after it is an event that holds an
+/// error object.
+async::Task<base::Result<Reply>> write_relayed(const ApiParts& parts, Call& call, bool stream, RelayRun run);
 
 /// Passes the call's body on to `model` and its answer back, event for event when streamed. The head goes out with the
 /// first event, so that a failure before it is a plain error; a failure after it is an event that holds an error

@@ -10,6 +10,7 @@
 #include "api/openai_relay.h"
 #include "api/openai_render.h"
 #include "chat/completion_service.h"
+#include "core/model_ports.h"
 #include "rag/embedder_table.h"
 #include "wire/sse.h"
 
@@ -126,11 +127,12 @@ void OpenAiRoutes::bind(std::array<RouteHandler, kRouteCount>& handlers) {
   at(RouteId::chat_completions) = [this](Call& call) { return chat_completions(call); };
   at(RouteId::embeddings) = [this](Call& call) { return embeddings(call); };
   at(RouteId::list_models) = [this](Call& call) { return list_models(call); };
+  port_routes_.bind(handlers);
   at(RouteId::get_model) = [this](Call& call) { return get_model(call); };
 }
 
 async::Task<base::Result<Reply>> OpenAiRoutes::chat_completions(Call& call) {
-  TESSERA_CO_TRY(CompletionAsk ask, read_completion_ask(call.request.body));
+  TESSERA_CO_TRY(CompletionAsk ask, read_ask(call.request.body, RelayedForm::chat));
   call.context.user_id = std::move(ask.user);
   if (ask.background) call.context.priority = core::Priority::background;
   if (ask.request.model.empty()) ask.request.model = parts_.models.default_model();
@@ -193,6 +195,12 @@ async::Task<base::Result<Reply>> OpenAiRoutes::stream_completion(Call& call, cor
 }
 
 async::Task<base::Result<Reply>> OpenAiRoutes::embeddings(Call& call) {
+  TESSERA_CO_TRY(CompletionAsk ask, read_ask(call.request.body, RelayedForm::other));
+  call.context.user_id = std::move(ask.user);
+  if (const core::ModelPorts* const ports = parts_.models.ports(ask.request.model);
+      ports != nullptr && ports->embeddings != nullptr) {
+    co_return co_await port_routes_.embeddings(call, *ports, std::move(ask.request.model));
+  }
   TESSERA_CO_TRY(const Body body, Body::parse(call.request.body, *find_schema("EmbeddingRequest")));
   std::vector<std::string> inputs;
   if (auto one = body.text("input")) {

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "api/call.h"
+#include "api/openai_port_routes.h"
 
 namespace tessera::chat {
 struct CompletionExtension;
@@ -20,7 +21,8 @@ class Body;
 /// Thread-safe; lives in the Api.
 class OpenAiRoutes {
  public:
-  OpenAiRoutes(const ApiParts& parts, const ApiOptions& options) : parts_(parts), options_(options) {}
+  OpenAiRoutes(const ApiParts& parts, const ApiOptions& options)
+      : parts_(parts), options_(options), port_routes_(parts) {}
   void bind(std::array<RouteHandler, kRouteCount>& handlers);
 
  private:
@@ -34,6 +36,7 @@ class OpenAiRoutes {
 
   const ApiParts& parts_;
   const ApiOptions& options_;
+  OpenAiPortRoutes port_routes_;
 };
 
 }  // namespace tessera::api

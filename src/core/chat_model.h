@@ -10,6 +10,7 @@
 
 #include "core/context.h"
 #include "core/documents.h"
+#include "core/model_profile.h"
 #include "core/money.h"
 
 namespace tessera::core {
@@ -116,10 +117,13 @@ class ChatModel {
 };
 
 struct ModelInfo {
-  std::string id;              ///< "tessera/extractive", "gpt-4o-mini"
-  std::string provider;        ///< "extractive", "mock", "openai", ...
-  bool needs_sources = false;  ///< answers from retrieved passages only
+  std::string id;                         ///< "tessera/extractive", "gpt-4o-mini"
+  std::string provider;                   ///< "extractive", "mock", "openai", ...
+  bool needs_sources = false;             ///< answers from retrieved passages only
+  const ModelProfile* profile = nullptr;  ///< null: nothing is known; valid as long as the catalogue
 };
+
+struct ModelPorts;
 
 /// The models of this server by name. Thread-safe.
 class ModelCatalog {
@@ -130,6 +134,9 @@ class ModelCatalog {
   [[nodiscard]] virtual std::optional<ModelInfo> info(std::string_view id) const = 0;
   [[nodiscard]] virtual std::vector<ModelInfo> list() const = 0;
   [[nodiscard]] virtual std::string default_model() const = 0;
+  /// What the provider of that model does besides chat (model_ports.h); null when nothing, or when there is no such
+  /// model. Lives as long as the catalog.
+  [[nodiscard]] virtual const ModelPorts* ports(std::string_view) const { return nullptr; }
 };
 
 }  // namespace tessera::core

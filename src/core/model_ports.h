@@ -1,0 +1,84 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/chat_model.h"
+#include "core/context.h"
+
+namespace tessera::core {
+
+// What a provider may do besides chat, one small port each. All are thread-safe, take requests in OpenAI's dialect, put
+// the provider's name for the model into them and give answers back as the provider gave them. Errors as ChatModel;
+// reports are filled as far as things went. What is passed by reference outlives the task.
+
+/// `/v1/embeddings`, whatever the request says of dimensions, encoding and batches.
+class EmbeddingsRelay {
+ public:
+  virtual ~EmbeddingsRelay() = default;
+  virtual Task<base::Result<std::string>> embeddings(const RequestContext& context, const RelayRequest& request,
+                                                     RelayReport& report) = 0;
+};
+
+/// `/v1/rerank`: {"model", "query", "documents", "top_n"} -> {"results":[{"index", "relevance_score"}]}.
+class RerankRelay {
+ public:
+  virtual ~RerankRelay() = default;
+  virtual Task<base::Result<std::string>> rerank(const RequestContext& context, const RelayRequest& request,
+                                                 RelayReport& report) = 0;
+};
+
+/// `/v1/responses`, streamed or whole. A stream's last event is the one that says so ("response.completed" or
+/// "response.incomplete"); an answer that failed is an error.
+class ResponsesRelay {
+ public:
+  virtual ~ResponsesRelay() = default;
+  virtual Task<base::Result<std::string>> respond(const RequestContext& context, const RelayRequest& request,
+                                                  RelaySink* sink, RelayReport& report) = 0;
+};
+
+/// A part of a form; the bytes belong to whoever made it.
+struct FormPart {
+  std::string name;
+  std::string file_name;  ///< empty: a plain field
+  std::string content_type;
+  std::string_view body;
+};
+
+/// What is to be written down; `model` stands in the form under the name that the provider knows.
+struct TranscriptionRequest {
+  std::string model;
+  std::vector<FormPart> form;
+};
+
+struct Transcription {
+  std::string content_type;  ///< JSON, plain text, SRT or VTT, as the form asked for
+  std::string body;
+};
+
+/// `/v1/audio/transcriptions`.
+class TranscriptionRelay {
+ public:
+  virtual ~TranscriptionRelay() = default;
+  virtual Task<base::Result<Transcription>> transcribe(const RequestContext& context,
+                                                       const TranscriptionRequest& request, RelayReport& report) = 0;
+};
+
+/// `/v1/models`: names as the provider knows them.
+class ModelLister {
+ public:
+  virtual ~ModelLister() = default;
+  virtual Task<base::Result<std::vector<std::string>>> list_models(const RequestContext& context) = 0;
+};
+
+/// The further ports of one provider; null where it has no such thing. The ports live as long as this is held.
+struct ModelPorts {
+  std::shared_ptr<EmbeddingsRelay> embeddings;
+  std::shared_ptr<RerankRelay> rerank;
+  std::shared_ptr<ResponsesRelay> responses;
+  std::shared_ptr<TranscriptionRelay> transcription;
+  std::shared_ptr<ModelLister> models;
+};
+
+}  // namespace tessera::core
