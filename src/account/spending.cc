@@ -114,6 +114,7 @@ bool Spending::stop(base::Millis grace) {
     stopping_ = true;
   }
   filled_.ring();
+  hurry_.ring();
   scope_.close();
   if (!scope_.join_blocking(grace)) {
     scope_.cancel();
@@ -194,13 +195,14 @@ Task<> Spending::write_loop(async::CancelToken token) {
     if (token.cancelled() || (stopping && empty)) co_return;
     if (empty || paused) {
       (void)co_await filled_.wait({.deadline = {}, .token = token});
-      if (!stopping) (void)co_await async::sleep_for(options_.gather, token);
+      if (!stopping) (void)co_await hurry_.wait({.deadline = means_.clock.now() + options_.gather, .token = token});
       continue;
     }
     const bool written = co_await write_batch();
     // Also between batches: under load, what comes within a moment shares one commit.
     if (!written) (void)co_await async::sleep_for(options_.retry, token);
-    if (written && !stopping) (void)co_await async::sleep_for(options_.gather, token);
+    if (written && !stopping)
+      (void)co_await hurry_.wait({.deadline = means_.clock.now() + options_.gather, .token = token});
   }
 }
 
@@ -249,6 +251,7 @@ Task<base::Result<>> Spending::flush() {
     flushes_.emplace_back(settled_, waiter);
   }
   filled_.ring();
+  hurry_.ring();
   const async::Wake why = co_await waiter.wait({.deadline = means_.clock.now() + kWriteWait, .token = {}});
   if (why == async::Wake::ready) co_return base::Result<>{};
   const std::lock_guard lock(mutex_);

@@ -89,7 +89,8 @@ class Spending {
 
   const Means means_;
   const SpendingOptions options_;
-  async::Doorbell filled_;
+  async::Doorbell filled_;  ///< something came
+  async::Doorbell hurry_;   ///< somebody waits for the batch that is being gathered
 
   mutable std::mutex mutex_;
   // Guarded by mutex_:
