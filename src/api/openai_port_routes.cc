@@ -18,11 +18,13 @@ base::Error unable(std::string_view model, std::string_view what) {
                           {}, "model");
 }
 
-/// The ports of a model that exists. Errors: not_found MODEL_NOT_FOUND.
-base::Result<const core::ModelPorts*> ports_of(const ApiParts& parts, std::string_view model) {
-  if (const core::ModelPorts* const ports = parts.models.ports(model)) return ports;
+/// `wanted` of the model's ports. Errors: not_found MODEL_NOT_FOUND, invalid MODEL_UNABLE.
+template <class Port>
+base::Result<std::shared_ptr<Port>> port_of(const ApiParts& parts, std::string_view model,
+                                            std::shared_ptr<Port> core::ModelPorts::* wanted, std::string_view what) {
+  if (auto port = parts.models.ports(model).*wanted) return port;
   TESSERA_CHECK(parts.models.find(model));
-  return nullptr;
+  return std::unexpected(unable(model, what));
 }
 
 }  // namespace
@@ -34,14 +36,14 @@ void OpenAiPortRoutes::bind(std::array<RouteHandler, kRouteCount>& handlers) {
   at(RouteId::rerank) = [this](Call& call) { return rerank(call); };
 }
 
-async::Task<base::Result<Reply>> OpenAiPortRoutes::embeddings(Call& call, const core::ModelPorts& ports,
+async::Task<base::Result<Reply>> OpenAiPortRoutes::embeddings(Call& call, core::EmbeddingsRelay& port,
                                                               std::string model) {
   core::RelayRequest request;
   request.model = std::move(model);
   request.body = std::move(call.request.body);
   core::RelayReport report;
   co_return co_await write_relayed(parts_, call, false, [&](const core::RequestContext& context, core::RelaySink*) {
-    return ports.embeddings->embeddings(context, request, report);
+    return port.embeddings(context, request, report);
   });
 }
 
@@ -50,28 +52,25 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::responses(Call& call) {
   call.context.user_id = std::move(ask.user);
   core::RelayRequest request = std::move(ask.request);
   if (request.model.empty()) request.model = parts_.models.default_model();
-  TESSERA_CO_TRY(const core::ModelPorts* const ports, ports_of(parts_, request.model));
-  if (ports == nullptr || ports->responses == nullptr) {
-    co_return std::unexpected(unable(request.model, "answer /v1/responses; ask /v1/chat/completions"));
-  }
+  TESSERA_CO_TRY(const auto port, port_of(parts_, request.model, &core::ModelPorts::responses,
+                                          "answer /v1/responses; ask /v1/chat/completions"));
   request.body = std::move(call.request.body);
   core::RelayReport report;
   const bool stream = request.stream;
   co_return co_await write_relayed(parts_, call, stream,
                                    [&](const core::RequestContext& context, core::RelaySink* sink) {
-                                     return ports->responses->respond(context, request, sink, report);
+                                     return port->respond(context, request, sink, report);
                                    });
 }
 
 async::Task<base::Result<Reply>> OpenAiPortRoutes::rerank(Call& call) {
   TESSERA_CO_TRY(CompletionAsk ask, read_ask(call.request.body, RelayedForm::other));
   core::RelayRequest request = std::move(ask.request);
-  TESSERA_CO_TRY(const core::ModelPorts* const ports, ports_of(parts_, request.model));
-  if (ports == nullptr || ports->rerank == nullptr) co_return std::unexpected(unable(request.model, "rank texts"));
+  TESSERA_CO_TRY(const auto port, port_of(parts_, request.model, &core::ModelPorts::rerank, "rank texts"));
   request.body = std::move(call.request.body);
   core::RelayReport report;
   co_return co_await write_relayed(parts_, call, false, [&](const core::RequestContext& context, core::RelaySink*) {
-    return ports->rerank->rerank(context, request, report);
+    return port->rerank(context, request, report);
   });
 }
 
@@ -90,15 +89,13 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::transcriptions(Call& call) {
     co_return base::fail(base::Code::invalid, "MISSING_FIELD", "The form needs a part 'file' with the sound.",
                          std::string(), "file");
   }
-  TESSERA_CO_TRY(const core::ModelPorts* const ports, ports_of(parts_, request.model));
-  if (ports == nullptr || ports->transcription == nullptr) {
-    co_return std::unexpected(unable(request.model, "transcribe speech"));
-  }
+  TESSERA_CO_TRY(const auto port,
+                 port_of(parts_, request.model, &core::ModelPorts::transcription, "transcribe speech"));
   core::RelayReport report;
   std::string content_type;
   // The text is the answer's body; what it is was said beside it.
   const auto transcribe = [&](const core::RequestContext& context) -> async::Task<base::Result<std::string>> {
-    TESSERA_CO_TRY(core::Transcription made, co_await ports->transcription->transcribe(context, request, report));
+    TESSERA_CO_TRY(core::Transcription made, co_await port->transcribe(context, request, report));
     content_type = std::move(made.content_type);
     co_return std::move(made.body);
   };

@@ -6,7 +6,7 @@
 #include "api/call.h"
 
 namespace tessera::core {
-struct ModelPorts;
+class EmbeddingsRelay;
 }
 
 namespace tessera::api {
@@ -18,8 +18,8 @@ class OpenAiPortRoutes {
   explicit OpenAiPortRoutes(const ApiParts& parts) : parts_(parts) {}
   void bind(std::array<RouteHandler, kRouteCount>& handlers);
 
-  /// `/v1/embeddings` of a provider's model. The body has been looked at; `ports` has embeddings.
-  async::Task<base::Result<Reply>> embeddings(Call& call, const core::ModelPorts& ports, std::string model);
+  /// `/v1/embeddings` of a provider's model. The body has been looked at; `port` outlives the task.
+  async::Task<base::Result<Reply>> embeddings(Call& call, core::EmbeddingsRelay& port, std::string model);
 
  private:
   async::Task<base::Result<Reply>> responses(Call& call);

@@ -197,9 +197,8 @@ async::Task<base::Result<Reply>> OpenAiRoutes::stream_completion(Call& call, cor
 async::Task<base::Result<Reply>> OpenAiRoutes::embeddings(Call& call) {
   TESSERA_CO_TRY(CompletionAsk ask, read_ask(call.request.body, RelayedForm::other));
   call.context.user_id = std::move(ask.user);
-  if (const core::ModelPorts* const ports = parts_.models.ports(ask.request.model);
-      ports != nullptr && ports->embeddings != nullptr) {
-    co_return co_await port_routes_.embeddings(call, *ports, std::move(ask.request.model));
+  if (const auto port = parts_.models.ports(ask.request.model).embeddings) {
+    co_return co_await port_routes_.embeddings(call, *port, std::move(ask.request.model));
   }
   TESSERA_CO_TRY(const Body body, Body::parse(call.request.body, *find_schema("EmbeddingRequest")));
   std::vector<std::string> inputs;

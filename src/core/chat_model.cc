@@ -1,5 +1,7 @@
 #include "core/chat_model.h"
 
+#include "core/model_ports.h"
+
 namespace tessera::core {
 
 std::string_view to_string(Role role) {
@@ -26,6 +28,10 @@ std::optional<Role> parse_role(std::string_view text) {
 
 Task<base::Result<std::string>> ChatModel::relay(const RequestContext&, const RelayRequest&, RelaySink*, RelayReport&) {
   co_return base::fail(base::Code::internal, "RELAY_UNSUPPORTED", "This model cannot pass requests on; this is a bug.");
+}
+
+ModelPorts ModelCatalog::ports(std::string_view) const {
+  return {};
 }
 
 }  // namespace tessera::core

@@ -134,9 +134,8 @@ class ModelCatalog {
   [[nodiscard]] virtual std::optional<ModelInfo> info(std::string_view id) const = 0;
   [[nodiscard]] virtual std::vector<ModelInfo> list() const = 0;
   [[nodiscard]] virtual std::string default_model() const = 0;
-  /// What the provider of that model does besides chat (model_ports.h); null when nothing, or when there is no such
-  /// model. Lives as long as the catalog.
-  [[nodiscard]] virtual const ModelPorts* ports(std::string_view) const { return nullptr; }
+  /// What the provider of that model does besides chat (model_ports.h); nothing when there is no such model.
+  [[nodiscard]] virtual ModelPorts ports(std::string_view id) const;
 };
 
 }  // namespace tessera::core

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,5 +82,13 @@ struct ModelPorts {
   std::shared_ptr<TranscriptionRelay> transcription;
   std::shared_ptr<ModelLister> models;
 };
+
+/// Puts a ChatModel (accounting, keys, metrics) around another.
+using ModelWrap = std::function<std::shared_ptr<ChatModel>(std::shared_ptr<ChatModel>)>;
+
+/// The same ports, each with `wrap` around it: a port becomes a model whose relay() is the port's call, and what holds
+/// for every call of a model holds for it. Lists of models stay as they are. `wrap` is called now, and for
+/// transcriptions with each call.
+ModelPorts wrap_ports(ModelPorts ports, ModelWrap wrap);
 
 }  // namespace tessera::core
