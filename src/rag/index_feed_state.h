@@ -37,7 +37,7 @@ struct IndexFeed::State {
   std::condition_variable work;         // for the feed's thread
   std::condition_variable room;         // for the store's writer
   std::deque<core::StoreChange> queue;  // guarded by mutex, as all below
-  size_t queue_bytes = 0;
+  size_t queue_bytes = 0;  // also of what was taken and is being applied
   FeedState state = FeedState::starting;
   bool started = false;
   bool stopping = false;
@@ -62,7 +62,7 @@ struct IndexFeed::State {
   void catch_up();
   base::Result<> replay_rounds();
   base::Result<> apply(const core::StoreChange& change);
-  void apply_next();
+  void apply_waiting();
   void rebuild(bool automatic);
   void save();
   void note_error(const base::Error& why);

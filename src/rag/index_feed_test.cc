@@ -132,6 +132,51 @@ TEST(IndexFeed, OneApplyErrorRebuildsAndTheSecondFails) {
   EXPECT_EQ(world.index.versions(), world.stored());
 }
 
+/// Changes are taken from the queue several at once: one that fails among them costs none of the others.
+TEST(IndexFeed, AnErrorAmongManyWaitingChangesLosesNone) {
+  World world;
+  IndexFeed feed(world.documents(), world.index, *world.log);
+  ASSERT_TRUE(feed.start());
+  ASSERT_TRUE(sync_wait(feed.wait_ready()));
+  world.index.hold(true);
+  world.put("first", "is being applied");
+  for (int i = 0; i < 100; ++i) world.put("d" + std::to_string(i), "text");
+  {
+    const std::lock_guard lock(world.index.mutex);
+    world.index.broken_sequence = 50;
+  }
+  world.index.hold(false);
+  ASSERT_TRUE(sync_wait(feed.wait_current()));
+  EXPECT_EQ(world.index.versions(), world.stored());
+  EXPECT_EQ(feed.health().rebuilds, 1);
+  EXPECT_EQ(feed.health().lag(), 0);
+  EXPECT_EQ(feed.health().queued, 0);
+}
+
+/// What is being applied still counts for the queue's bounds.
+TEST(IndexFeed, BytesAreBoundedAlsoWhileTheyAreApplied) {
+  World world;
+  IndexFeedOptions options;
+  options.queue_bytes_max = 4096;
+  IndexFeed feed(world.documents(), world.index, *world.log, options);
+  ASSERT_TRUE(feed.start());
+  ASSERT_TRUE(sync_wait(feed.wait_ready()));
+  world.index.hold(true);
+  std::atomic<int> written{0};
+  std::thread writer([&] {
+    for (int i = 0; i < 8; ++i) {
+      world.put("d" + std::to_string(i), std::string(3000, 'a'));
+      ++written;
+    }
+  });
+  while (feed.health().queued < 1) std::this_thread::yield();
+  EXPECT_LE(written, 2);
+  world.index.hold(false);
+  writer.join();
+  ASSERT_TRUE(sync_wait(feed.wait_current()));
+  EXPECT_EQ(world.index.versions(), world.stored());
+}
+
 TEST(IndexFeed, AFullQueueMakesTheWriterWait) {
   World world;
   IndexFeedOptions options;

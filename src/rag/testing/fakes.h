@@ -93,8 +93,10 @@ class FakeIndex final : public core::RetrievalIndex {
   base::Result<> apply(const core::StoreChange& change) override {
     std::unique_lock lock(mutex);
     gate.wait(lock, [this] { return !held; });
-    if (fail_applies > 0) {
-      --fail_applies;
+    const bool broken = change.sequence == broken_sequence;
+    if (broken) broken_sequence = 0;
+    if (broken || fail_applies > 0) {
+      if (!broken) --fail_applies;
       return base::fail(base::Code::internal, "APPLY_BROKEN", "The index broke.");
     }
     if (change.sequence <= applied) return {};
@@ -181,6 +183,7 @@ class FakeIndex final : public core::RetrievalIndex {
   std::condition_variable saved;
   bool held = false;
   int fail_applies = 0;
+  int64_t broken_sequence = 0;  ///< the change of this number fails once
   int64_t applied = 0;
   int64_t applies = 0;
   int clears = 0;
