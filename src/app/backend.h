@@ -19,8 +19,10 @@ namespace tessera::app {
 /// A document on its way in. With `url` it is fetched by whoever takes it in and `bytes` is empty.
 struct IncomingDocument {
   std::string bytes;
-  std::string name;    ///< file name, for its ending
-  std::string source;  ///< absolute path
+  std::string name;           ///< file name, for its ending
+  std::string source;         ///< absolute path
+  std::string path;           ///< relative to the folder it was found in; kept as metadata
+  uint64_t source_stamp = 0;  ///< of the file, see rag::lasting_stamp
   std::string url;
   std::string document_id;  ///< empty: made by the receiver
   std::string collection;

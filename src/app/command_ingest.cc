@@ -26,6 +26,7 @@ struct Item {
   std::string root;
   std::string path;   ///< relative to root
   std::string shown;  ///< as the person named it
+  uint64_t stamp = 0;
 };
 
 struct Tally {
@@ -101,11 +102,12 @@ class IngestRun {
 
 void IngestRun::add_items(const std::string& path) {
   if (path == "-") {
-    items_.push_back({.kind = Item::Kind::standard_input, .root = {}, .path = {}, .shown = "standard input"});
+    items_.push_back(
+        {.kind = Item::Kind::standard_input, .root = {}, .path = {}, .shown = "standard input", .stamp = 0});
     return;
   }
   if (path.starts_with("http://") || path.starts_with("https://")) {
-    items_.push_back({.kind = Item::Kind::url, .root = {}, .path = path, .shown = path});
+    items_.push_back({.kind = Item::Kind::url, .root = {}, .path = path, .shown = path, .stamp = 0});
     return;
   }
   std::error_code failed;
@@ -115,33 +117,41 @@ void IngestRun::add_items(const std::string& path) {
   }
   const fs::path file = fs::canonical(path, failed);
   if (failed) {
-    tell({.kind = Item::Kind::file, .root = {}, .path = {}, .shown = path},
+    tell({.kind = Item::Kind::file, .root = {}, .path = {}, .shown = path, .stamp = 0},
          base::fail(base::Code::not_found, "FILE_NOT_FOUND", "there is no such file or folder"));
     return;
   }
-  items_.push_back(
-      {.kind = Item::Kind::file, .root = file.parent_path().string(), .path = file.filename().string(), .shown = path});
+  items_.push_back({.kind = Item::Kind::file,
+                    .root = file.parent_path().string(),
+                    .path = file.filename().string(),
+                    .shown = path,
+                    .stamp = 0});
 }
 
 void IngestRun::add_directory(const std::string& path) {
   rag::WalkBounds bounds;
   bounds.files_max = static_cast<size_t>(settings_.ingest.directory_files_max);
   bounds.file_bytes_max = settings_.ingest.document_bytes_max;
+  const int64_t looked_ns = clock_.unix_ms() * 1'000'000;
   const auto root = files_->canonical_directory(path);
   const auto walked =
       root ? files_->walk(*root, bounds, [this](std::string_view name) { return parser_->knows(name); }, {})
            : Result<rag::WalkResult>(std::unexpected(root.error()));
   if (!walked) {
-    tell({.kind = Item::Kind::file, .root = {}, .path = {}, .shown = path}, std::unexpected(walked.error()));
+    tell({.kind = Item::Kind::file, .root = {}, .path = {}, .shown = path, .stamp = 0},
+         std::unexpected(walked.error()));
     return;
   }
   for (const auto& [file, error] : walked->failures) {
-    tell({.kind = Item::Kind::file, .root = {}, .path = {}, .shown = (fs::path(path) / file).string()},
+    tell({.kind = Item::Kind::file, .root = {}, .path = {}, .shown = (fs::path(path) / file).string(), .stamp = 0},
          std::unexpected(error));
   }
   for (const rag::FileEntry& entry : walked->files) {
-    items_.push_back(
-        {.kind = Item::Kind::file, .root = *root, .path = entry.path, .shown = (fs::path(path) / entry.path).string()});
+    items_.push_back({.kind = Item::Kind::file,
+                      .root = *root,
+                      .path = entry.path,
+                      .shown = (fs::path(path) / entry.path).string(),
+                      .stamp = rag::lasting_stamp(entry, looked_ns)});
   }
 }
 
@@ -204,6 +214,8 @@ Result<IncomingDocument> IngestRun::read(const Item& item) {
       TESSERA_TRY(document.bytes, files_->read(item.root, item.path, settings_.ingest.document_bytes_max));
       document.source = (fs::path(item.root) / item.path).string();
       document.name = fs::path(item.path).filename().string();
+      document.path = item.path;
+      document.source_stamp = item.stamp;
       document.document_id = id_of(document.collection, document.source);
       break;
     }

@@ -33,16 +33,9 @@ class LocalBackend final : public Backend {
   async::Task<Result<IngestedDocument>> ingest(IncomingDocument document) override {
     core::RequestTrace trace;
     const core::RequestContext context = make_context(trace);
-    rag::IngestRequest request;
-    if (!document.url.empty()) {
-      TESSERA_CO_CHECK(co_await fetch(document.url, request));
-    } else {
-      request.bytes = std::move(document.bytes);
-      request.name = std::move(document.name);
-      request.source = std::move(document.source);
-    }
-    request.document_id = std::move(document.document_id);
-    request.collection = std::move(document.collection);
+    const std::string url = document.url;
+    rag::IngestRequest request = request_for(std::move(document));
+    if (!url.empty()) TESSERA_CO_CHECK(co_await fetch(url, request));
     TESSERA_CO_TRY(const rag::IngestReceipt receipt, co_await engine_->ingest().ingest(context, std::move(request)));
     co_return IngestedDocument{receipt.document_id, std::string(receipt.status()), receipt.chunks};
   }
@@ -50,14 +43,9 @@ class LocalBackend final : public Backend {
   async::Task<std::vector<Result<IngestedDocument>>> ingest_batch(std::vector<IncomingDocument> documents) override {
     core::RequestTrace trace;
     const core::RequestContext context = make_context(trace);
-    std::vector<rag::IngestRequest> requests(documents.size());
-    for (size_t i = 0; i < documents.size(); ++i) {
-      requests[i].bytes = std::move(documents[i].bytes);
-      requests[i].name = std::move(documents[i].name);
-      requests[i].source = std::move(documents[i].source);
-      requests[i].document_id = std::move(documents[i].document_id);
-      requests[i].collection = std::move(documents[i].collection);
-    }
+    std::vector<rag::IngestRequest> requests;
+    requests.reserve(documents.size());
+    for (IncomingDocument& document : documents) requests.push_back(request_for(std::move(document)));
     const auto receipts = co_await engine_->ingest().ingest_batch(context, std::move(requests));
     std::vector<Result<IngestedDocument>> answers;
     answers.reserve(receipts.size());
@@ -130,6 +118,19 @@ class LocalBackend final : public Backend {
   [[nodiscard]] size_t parallel() const override { return 16; }
 
  private:
+  // As a directory task of the server asks for the same file, so that either knows what the other took in.
+  static rag::IngestRequest request_for(IncomingDocument document) {
+    rag::IngestRequest request;
+    request.bytes = std::move(document.bytes);
+    request.name = std::move(document.name);
+    request.source = std::move(document.source);
+    request.source_stamp = document.source_stamp;
+    request.document_id = std::move(document.document_id);
+    request.collection = std::move(document.collection);
+    if (!document.path.empty()) request.metadata["path"] = std::move(document.path);
+    return request;
+  }
+
   // The person at the terminal may fetch what they like; addresses are not judged as for strangers' requests.
   async::Task<Result<>> fetch(std::string url, rag::IngestRequest& request) {
     const config::IngestSettings& ingest = engine_->settings().ingest;

@@ -226,6 +226,7 @@ class RemoteBackend final : public Backend {
     field("collection", document.collection);
     field("document_id", document.document_id);
     field("source", document.source);
+    if (!document.path.empty()) field("metadata", json::serialize(json::object{{"path", document.path}}));
     request.body += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\n\r\n",
                                 boundary, form_quoted(document.name));
     request.body += document.bytes;

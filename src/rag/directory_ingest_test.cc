@@ -159,6 +159,35 @@ TEST(Directory, AFileChangedJustBeforeTheWalkIsReadAgain) {
   EXPECT_EQ(world.files.reads(), reads + 1);  // the one from the future
 }
 
+/// As the command line and uploads name a file.
+TEST(Directory, AFileTakenInByOthersIsKnown) {
+  DirectoryWorld world;
+  world.files.write("sub/a.md", "alpha");
+  IngestRequest upload;
+  upload.bytes = "alpha";
+  upload.name = "a.md";
+  upload.source = "/vault/sub/a.md";
+  upload.metadata["path"] = std::string("sub/a.md");
+  ASSERT_TRUE(sync_wait(world.ingest.ingest(world.context, upload)));
+  const auto scanned = sync_wait(world.directories->scan(world.context, {.path = "/vault"}));
+  ASSERT_TRUE(scanned);
+  EXPECT_EQ(scanned->unchanged, 1);
+  EXPECT_EQ(scanned->modified, 0);
+  EXPECT_EQ(world.run().unchanged, 1);
+  EXPECT_EQ(world.stored().size(), 1U);
+
+  // With the file's stamp it need not even be read.
+  upload.bytes = "beta";
+  world.files.write("sub/a.md", "beta");
+  const auto walked = world.files.walk("/vault", {}, [](std::string_view) { return true; }, {});
+  upload.source_stamp = lasting_stamp(walked->files[0], int64_t{10} * 1'000'000'000);
+  ASSERT_NE(upload.source_stamp, 0U);
+  ASSERT_TRUE(sync_wait(world.ingest.ingest(world.context, upload)));
+  const int reads = world.files.reads();
+  EXPECT_EQ(world.run().unchanged, 1);
+  EXPECT_EQ(world.files.reads(), reads);
+}
+
 TEST(Directory, ContentThatCameAnotherWayIsNotTakenForTheFiles) {
   DirectoryWorld world;
   world.files.write("a.md", "alpha");

@@ -19,8 +19,6 @@ constexpr size_t kBatchFilesMax = 32;
 constexpr int64_t kBatchBytesMax = 1 << 20;
 // Deletions that wait for one commit together.
 constexpr size_t kRemovalsAtOnce = 256;
-// The coarsest time a file system keeps (FAT).
-constexpr int64_t kGranuleNs = 2'000'000'000;
 
 std::string source_of(const std::string& root, const std::string& path) {
   return root.ends_with('/') ? root + path : root + "/" + path;
@@ -32,11 +30,6 @@ bool cancelled(const core::RequestContext& context) {
 
 std::unexpected<base::Error> was_cancelled() {
   return base::fail(Code::cancelled, "TASK_CANCELLED", "The task was cancelled.");
-}
-
-// The stamp to keep: none while a further change might leave the file the same time.
-uint64_t lasting_stamp(const DirectoryView& view, const FileEntry& file) {
-  return view.looked_ns - file.modified_ns < kGranuleNs ? 0 : file.stamp;
 }
 
 // Both lists are in order of path, so one walk over both finds what belongs together. Of several documents with one
@@ -177,10 +170,10 @@ core::Task<> DirectorySync::work(Pass& pass) {
 IngestRequest DirectorySync::request_for(const DirectoryView& view, const FileEntry& file, std::string bytes) const {
   IngestRequest request;
   request.bytes = std::move(bytes);
-  request.name = file.path;
+  request.name = file.path.substr(file.path.rfind('/') + 1);  // as an upload of it is named: the same document
   request.collection = view.collection;
   request.source = source_of(view.root, file.path);
-  request.source_stamp = lasting_stamp(view, file);
+  request.source_stamp = lasting_stamp(file, view.looked_ns);
   request.metadata["path"] = file.path;
   request.priority = IngestPriority::background;
   return request;

@@ -267,6 +267,11 @@ class PosixFileTree final : public FileTree {
 
 }  // namespace
 
+uint64_t lasting_stamp(const FileEntry& file, int64_t looked_ns) {
+  constexpr int64_t kGranuleNs = 2'000'000'000;  // the coarsest time a file system keeps (FAT)
+  return looked_ns - file.modified_ns < kGranuleNs ? 0 : file.stamp;
+}
+
 std::unique_ptr<FileTree> posix_file_tree() {
   return std::make_unique<PosixFileTree>();
 }

@@ -27,6 +27,10 @@ struct FileEntry {
   uint64_t stamp = 0;
 };
 
+/// The stamp to keep with what was read of the file after `looked_ns` (Unix time before the walk): 0 while a further
+/// change might leave it the same time, that is, for a file younger than two seconds.
+uint64_t lasting_stamp(const FileEntry& file, int64_t looked_ns);
+
 struct WalkResult {
   std::vector<FileEntry> files;  ///< ordered by path
   std::vector<std::pair<std::string, base::Error>>

@@ -88,6 +88,14 @@ TEST_F(PosixTree, BoundsMakeAWalkIncomplete) {
   EXPECT_FALSE(complete);
 }
 
+TEST(LastingStamp, IsNoneForAYoungFile) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const FileEntry file{.path = "a.md", .bytes = 3, .modified_ns = 10 * kSecond, .stamp = 7};
+  EXPECT_EQ(lasting_stamp(file, 12 * kSecond), 7U);
+  EXPECT_EQ(lasting_stamp(file, 12 * kSecond - 1), 0U);
+  EXPECT_EQ(lasting_stamp(file, 9 * kSecond), 0U);  // a file from the future
+}
+
 TEST_F(PosixTree, StampsChangeWithContentAndNamesMustBeText) {
   write("a.md", "one");
   const auto wanted = [](std::string_view) { return true; };

@@ -37,7 +37,7 @@ struct IndexFeed::State {
   std::condition_variable work;         // for the feed's thread
   std::condition_variable room;         // for the store's writer
   std::deque<core::StoreChange> queue;  // guarded by mutex, as all below
-  size_t queue_bytes = 0;  // also of what was taken and is being applied
+  size_t queue_bytes = 0;               // also of what was taken and is being applied
   FeedState state = FeedState::starting;
   bool started = false;
   bool stopping = false;

@@ -1,7 +1,7 @@
 // Probes, metrics, stopping, restarting, and what start-up refuses.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { rmSync, readdirSync, writeFileSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, rmSync, readdirSync, writeFileSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Server, binary, temporaryDirectory } from "../server.mjs";
@@ -91,10 +91,16 @@ test("the command line works without and with a server", async () => {
   const ask = run("ask", "Who services the boiler?", "--data", directory);
   assert.equal(ask.status, 0, ask.stderr);
   assert.match(ask.stdout, /Kessler/);
-  const server = await Server.start({ directory });
+  const server = await Server.start({ directory, settings: { "ingest.roots": notes } });
   const search = run("search", "boiler", "--data", directory, "--json");
   assert.equal(search.status, 0, search.stderr);
   assert.match(JSON.parse(search.stdout).results[0].text, /boiler/);
+  // A directory task knows what either form of the command took in.
+  mkdirSync(join(notes, "old"));
+  writeFileSync(join(notes, "old", "stove.md"), "# Stove\n\nThe stove was sold.\n");
+  assert.equal(run("ingest", notes, "--data", directory).status, 0);
+  const scan = (await server.post("/api/scan_vault", { path: notes })).json;
+  assert.deepEqual([scan.unchanged, scan.modified, scan.new], [2, 0, 0]);
   assert.equal(await server.stop(), 0);
   assert.equal(run("no-such-command").status, 2);
   assert.match(run("--help").stdout, /serve/);
