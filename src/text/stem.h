@@ -8,8 +8,8 @@
 
 namespace tessera::text {
 
-/// The English stemmer Porter2 (snowballstem.org, as in version 2.2): the same stems as the library of that name, some
-/// ten times sooner. Give it folded terms; what is not 3 to 64 ASCII letters comes back as it is. Not thread-safe: one
+/// The English stemmer Porter2 (snowballstem.org, as in version 2.2): the same stems as the library of that name, in
+/// half the time. Give it folded terms; what is not 3 to 64 ASCII letters comes back as it is. Not thread-safe: one
 /// for each thread or task; making one costs next to nothing. One that has stemmed some words begins to remember them.
 class Stemmer {
  public:
