@@ -1,6 +1,7 @@
 #include "index/retrieval_index.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,6 +26,7 @@ constexpr uint32_t kRecordVersion = 1;
 /// Maintenance saves its results when there was nothing more to do for so long.
 constexpr std::chrono::milliseconds kQuietBeforeSave{2000};
 constexpr std::chrono::milliseconds kPauseAfterFailure{5000};
+constexpr int kMaintenanceNice = 10;
 /// Changes have stopped for so long: the graph's turn.
 constexpr std::chrono::milliseconds kQuietBeforeVectors{300};
 
@@ -257,6 +259,9 @@ class Engine final : public core::RetrievalIndex {
 
   void maintain() {
     ::pthread_setname_np(::pthread_self(), "maintenance");
+    // Searches and changes come first where processors are few. On Linux this is of the thread, and of those it starts;
+    // a tenth of a busy processor is enough to keep up with the changes. That it fails does no harm.
+    ::setpriority(PRIO_PROCESS, 0, kMaintenanceNice);
     // Files are looked at first, so that damage is known early.
     while (!work_.stop_flag()) {
       const auto verified = files_.verify_next();
