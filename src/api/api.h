@@ -70,6 +70,12 @@ struct ApiOptions {
                                         base::Millis(120'000), base::Millis(600'000)};  ///< by tier
   core::CollectionSettings collection_defaults;
   core::SearchMode search_mode = core::SearchMode::hybrid;
+/// How a part of the server is that the routes know nothing of.
+struct PartHealth {
+  bool well = true;
+  std::string json;  ///< an object
+};
+
   int64_t search_top_k = 5;
   int64_t search_top_k_max = 1000;
   int64_t chat_top_k = 5;
@@ -94,6 +100,8 @@ struct ApiOptions {
 class Api {
  public:
   Api(ApiParts parts, ApiOptions options);
+  /// The processes of local models, for /api/health/detailed; empty: there are none.
+  std::function<PartHealth()> local_models;
   ~Api();
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;

@@ -87,7 +87,9 @@ async::Task<base::Result<Reply>> OperationRoutes::health_detailed(Call& call) {
   const bool serving = index.state == rag::IndexHealth::State::serving;
   const bool failed = index.state == rag::IndexHealth::State::failed || index.state == rag::IndexHealth::State::stopped;
   const auto collections = co_await parts_.library.list_collections(call.context);
-  const std::string_view status = !collections || failed ? "UNHEALTHY" : (serving ? "HEALTHY" : "DEGRADED");
+  const PartHealth local = options_.local_models ? options_.local_models() : PartHealth{};
+  const std::string_view status =
+      !collections || failed ? "UNHEALTHY" : (serving && local.well ? "HEALTHY" : "DEGRADED");
   JsonWriter out;
   out.begin_object().field("status", status).field("version", options_.version).key("components").begin_object();
   out.key("index")
@@ -114,6 +116,7 @@ async::Task<base::Result<Reply>> OperationRoutes::health_detailed(Call& call) {
       .field("status", "HEALTHY")
       .field("models", parts_.models.list().size())
       .end_object();
+  if (options_.local_models) out.key("local_models").raw(local.json);
   out.end_object();
   write_system(out, parts_.sampler.sample());
   const observe::ProcessStats process = observe::read_process_stats();

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 namespace tessera::config {
 namespace {
 
 constexpr std::string_view kBuiltInEmbedder = "tessera/static-256";
+constexpr std::string_view kLocalProvider = "llama_cpp";
 
 bool is_url(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
@@ -33,7 +35,7 @@ void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const
   const std::string where = fmt::format("providers: {}", provider.name.empty() ? "(unnamed)" : provider.name);
   if (provider.name.empty()) problems.add(where, "every provider needs a name");
   if (provider.name == "tessera" || provider.name == "extractive" || provider.name == "mock" ||
-      provider.name.find('/') != std::string::npos) {
+      provider.name == kLocalProvider || provider.name.find('/') != std::string::npos) {
     problems.add(where, "this name is taken or contains \"/\"; choose another");
   }
   if (provider.base_url.empty() && provider.type == "azure") problems.add(where, "azure needs its base_url");
@@ -80,6 +82,15 @@ void complete_providers(Settings& settings, const Environment& environment, Prob
 }
 
 void complete_embedding(Settings& settings, Problems& problems) {
+// The name of the model that a file holds: a GGUF file's, without the ending. Nothing for a directory of models.
+std::optional<std::string> model_name(std::string_view path) {
+  constexpr std::string_view kEnding = ".gguf";
+  if (!path.ends_with(kEnding)) return std::nullopt;
+  path.remove_suffix(kEnding.size());
+  const std::string name(path.substr(path.rfind('/') + 1));
+  return name.empty() ? std::nullopt : std::optional(name);
+}
+
   static constexpr std::pair<std::string_view, int64_t> kKnown[] = {{kBuiltInEmbedder, 256},
                                                                     {"text-embedding-3-small", 1536},
                                                                     {"text-embedding-3-large", 3072},
@@ -91,6 +102,10 @@ void complete_embedding(Settings& settings, Problems& problems) {
   if (embedding.provider.empty() != (embedding.model == kBuiltInEmbedder)) {
     problems.add("embedding", embedding.provider.empty()
                                   ? "the built-in model is tessera/static-256; another embedding.model needs "
+    if (const auto local = model_name(settings.llama_cpp.model_path)) {
+      settings.chat.default_model = "llama_cpp/" + *local;
+      return;
+    }
                                     "embedding.provider"
                                   : "embedding.provider needs embedding.model, the name of one of its models");
   }
@@ -139,6 +154,12 @@ void check_together(const Settings& settings, Problems& problems) {
 }  // namespace
 
 void complete(Settings& settings, const Environment& environment, Problems& problems) {
+  if (embedding.provider == kLocalProvider) {
+    const auto name = model_name(settings.llama_cpp.embedding_model_path);
+    if (!name) problems.add("embedding.provider", "llama_cpp needs llama_cpp.embedding_model_path, a GGUF file");
+    if (name && embedding.model == kBuiltInEmbedder) embedding.model = *name;
+    return;  // the file says how long its vectors are
+  }
   complete_providers(settings, environment, problems);
   complete_embedding(settings, problems);
   check_together(settings, problems);
