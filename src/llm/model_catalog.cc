@@ -25,7 +25,8 @@ std::string_view without_provider(std::string_view id, std::string_view provider
 }  // namespace
 
 base::Result<std::unique_ptr<ModelCatalog>> ModelCatalog::create(std::vector<CatalogEntry> entries,
-                                                                 std::string default_model) {
+                                                                 std::string default_model,
+                                                                 std::vector<CatalogRoute> routes) {
   std::set<std::string_view> names;
   for (const CatalogEntry& entry : entries) {
     if (!names.insert(entry.provider).second) {
@@ -33,7 +34,7 @@ base::Result<std::unique_ptr<ModelCatalog>> ModelCatalog::create(std::vector<Cat
                         fmt::format("two providers are called {}; rename one", entry.provider));
     }
   }
-  std::unique_ptr<ModelCatalog> catalog(new ModelCatalog(std::move(entries)));
+  std::unique_ptr<ModelCatalog> catalog(new ModelCatalog(std::move(entries), std::move(routes)));
   if (default_model.empty()) default_model = kExtractiveModelId;
   auto found = catalog->find(default_model);
   if (!found) {
@@ -43,6 +44,19 @@ base::Result<std::unique_ptr<ModelCatalog>> ModelCatalog::create(std::vector<Cat
   }
   catalog->default_model_ = std::move(default_model);
   return catalog;
+}
+
+ModelCatalog::ModelCatalog(std::vector<CatalogEntry> entries, std::vector<CatalogRoute> routes)
+    : entries_(std::move(entries)), routes_(std::move(routes)) {
+  for (const CatalogRoute& route : routes_) by_name_.emplace(route.info.id, &route);
+  for (const CatalogRoute& route : routes_) {
+    for (const std::string& name : route.names) by_name_.emplace(name, &route);
+  }
+}
+
+const CatalogRoute* ModelCatalog::route_of(std::string_view id) const {
+  const auto found = by_name_.find(id);
+  return found == by_name_.end() ? nullptr : found->second;
 }
 
 const CatalogEntry* ModelCatalog::entry_of(std::string_view id) const {
@@ -57,6 +71,7 @@ const CatalogEntry* ModelCatalog::entry_of(std::string_view id) const {
 }
 
 base::Result<std::shared_ptr<core::ChatModel>> ModelCatalog::find(std::string_view id) const {
+  if (const CatalogRoute* route = route_of(id)) return route->model;
   if (const CatalogEntry* entry = entry_of(id)) return entry->model;
   std::string known;
   size_t count = 0;
@@ -70,16 +85,27 @@ base::Result<std::shared_ptr<core::ChatModel>> ModelCatalog::find(std::string_vi
 }
 
 std::optional<core::ModelInfo> ModelCatalog::info(std::string_view id) const {
+  if (const CatalogRoute* route = route_of(id)) return route->info;
   const CatalogEntry* entry = entry_of(id);
   if (entry == nullptr) return std::nullopt;
   return core::ModelInfo{std::string(id), entry->provider, entry->needs_sources};
 }
 
+core::ModelPorts ModelCatalog::ports(std::string_view id) const {
+  if (const CatalogRoute* route = route_of(id)) return route->ports;
+  const CatalogEntry* entry = entry_of(id);
+  return entry == nullptr ? core::ModelPorts{} : entry->ports;
+}
+
 std::vector<core::ModelInfo> ModelCatalog::list() const {
   std::vector<core::ModelInfo> models;
+  for (const CatalogRoute& route : routes_) {
+    if (route_of(route.info.id) == &route) models.push_back(route.info);
+  }
   for (const CatalogEntry& entry : entries_) {
     for (const std::string& model : entry.models) {
       // A bare name that an earlier provider answers to needs this one's name before it.
+      if (route_of(model) != nullptr) continue;
       const bool taken = entry_of(model) != &entry;
       models.push_back(
           core::ModelInfo{taken ? entry.provider + "/" + model : model, entry.provider, entry.needs_sources});

@@ -149,6 +149,7 @@ ModelProfile shipped(const Facts& row) {
 ModelProfile merged(const ModelProfile& known, const ModelProfile& change) {
   ModelProfile profile = known;
   profile.id = change.id;
+  if (known.id != change.id) profile.aliases.clear();  // those are the other's
   for (const std::string& alias : change.aliases) {
     if (std::ranges::find(profile.aliases, alias) == profile.aliases.end()) profile.aliases.push_back(alias);
   }
@@ -196,7 +197,7 @@ ProfileTable::ProfileTable(std::vector<ProfileChange> changes) {
   }
   defaults_.id = "*";
   for (ProfileChange& change : changes) {
-    const ModelProfile* known = look_up(change.profile.id);
+    const ModelProfile* known = find(change.provider, change.like.empty() ? change.profile.id : change.like);
     add(change.provider, merged(known == nullptr ? ModelProfile{} : *known, change.profile));
   }
 }

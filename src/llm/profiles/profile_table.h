@@ -16,6 +16,7 @@ namespace tessera::llm {
 /// added. With a provider, it counts for that provider's model only.
 struct ProfileChange {
   std::string provider;  ///< empty: whoever serves it
+  std::string like;      ///< the model whose profile is changed; empty: that of profile.id
   core::ModelProfile profile;
 };
 

@@ -80,9 +80,9 @@ TEST(ProfileTable, ChangesKeepWhatTheyDoNotName) {
   everywhere.id = "gpt-4";
   everywhere.temperature = 0.1;
   std::vector<ProfileChange> changes(3);
-  changes[0] = {.provider = "azure", .profile = dear};
-  changes[1] = {.provider = "", .profile = own};
-  changes[2] = {.provider = "", .profile = everywhere};
+  changes[0] = {.provider = "azure", .like = {}, .profile = dear};
+  changes[1] = {.provider = "", .like = {}, .profile = own};
+  changes[2] = {.provider = "", .like = {}, .profile = everywhere};
   const ProfileTable table(std::move(changes));
 
   EXPECT_EQ(table.find("azure", "gpt-4o-mini")->price.completion.pico_usd, 2);

@@ -4,15 +4,14 @@
 
 namespace tessera::llm {
 
-std::optional<base::Millis> pause_before_retry(const BackoffOptions& options, int64_t attempt,
-                                               std::optional<base::Millis> asked, base::SteadyTime now,
-                                               base::SteadyTime deadline, base::Random& random) {
-  if (asked && *asked > options.max) return std::nullopt;
-  const int64_t doublings = std::clamp<int64_t>(attempt - 1, 0, 20);
+std::optional<base::Millis> pause_before_retry(const BackoffOptions& options, const FailedTry& failed,
+                                               base::Random& random) {
+  if (failed.asked && *failed.asked > options.max) return std::nullopt;
+  const int64_t doublings = std::clamp<int64_t>(failed.attempt - 1, 0, 20);
   const int64_t longest = std::min(options.max.count(), options.min.count() << doublings);
   base::Millis pause(longest / 2 + static_cast<int64_t>(random.below(static_cast<uint64_t>(longest / 2 + 1))));
-  if (asked) pause = std::max(pause, *asked);
-  if (deadline != base::SteadyTime::max() && now + pause >= deadline) return std::nullopt;
+  if (failed.asked) pause = std::max(pause, *failed.asked);
+  if (failed.deadline != base::SteadyTime::max() && failed.now + pause >= failed.deadline) return std::nullopt;
   return pause;
 }
 

@@ -92,9 +92,12 @@ struct Router::Race {
 };
 
 Router::Router(std::vector<Candidate> candidates, RouterOptions options, const base::Clock& clock, base::Random& random)
-    : candidates_(std::move(candidates)), options_(std::move(options)), clock_(clock), random_(random) {
-  if (candidates_.size() > kCandidatesMax) candidates_.resize(kCandidatesMax);
-  std::ranges::stable_sort(candidates_, {}, &Candidate::group);
+    : options_(std::move(options)), clock_(clock), random_(random) {
+  if (candidates.size() > kCandidatesMax) candidates.resize(kCandidatesMax);
+  for (Candidate& candidate : candidates) {  // by group, each in the order given
+    candidates_.insert(std::ranges::upper_bound(candidates_, candidate.group, {}, &Candidate::group),
+                       std::move(candidate));
+  }
   if (!options_.sleep) {
     options_.sleep = [](Millis pause, async::CancelToken token) { return async::sleep_for(pause, std::move(token)); };
   }
@@ -197,7 +200,9 @@ std::optional<Millis> Router::pause_of(const Progress& progress, const core::Req
   const bool spent = progress.calls >= options_.attempts_max || progress.round >= options_.attempts_max;
   if (spent || !progress.verdict.again) return std::nullopt;
   if (((progress.hopeless | progress.unfit) & all) == all) return std::nullopt;
-  return pause_before_retry(options_.backoff, progress.round, progress.asked, clock_.now(), context.deadline, random_);
+  const FailedTry failed{
+      .attempt = progress.round, .asked = progress.asked, .now = clock_.now(), .deadline = context.deadline};
+  return pause_before_retry(options_.backoff, failed, random_);
 }
 
 Error Router::final_error(Progress& progress) const {
@@ -228,7 +233,9 @@ void Router::count(const Progress& progress, size_t which) const {
 
 template <class Leg>
 Task<typename Leg::Result> Router::drive(const core::RequestContext& context, typename Leg::Ask ask, uint32_t unfit) {
-  Progress progress{.ticket = ticket_.fetch_add(1, std::memory_order_relaxed), .unfit = unfit, .tried = unfit};
+  Progress progress;
+  progress.ticket = ticket_.fetch_add(1, std::memory_order_relaxed);
+  progress.unfit = progress.tried = unfit;
   const int64_t calls_max = std::max(options_.attempts_max, static_cast<int64_t>(candidates_.size()));
   std::optional<Leg> filtered;  // an answer of a filter, given when nobody else has a better one
   for (;;) {

@@ -18,7 +18,7 @@ struct Named {
 constexpr Named kNamed[] = {
     // Another model may see it otherwise, or have more room; the endpoint is well.
     {"CONTENT_FILTERED", {.elsewhere = true, .again = false, .health = Health::good}},
-    {"CONTEXT_TOO_LONG", {.elsewhere = true, .again = false, .health = Health::good}},
+    {"CONTEXT_TOO_LONG", {.elsewhere = true, .again = false, .health = Health::unknown}},
     {"PROVIDER_MODEL_MISSING", {.elsewhere = true, .again = false, .health = Health::good}},
     // A key or an address that is wrong stays wrong.
     {"PROVIDER_AUTH", {.elsewhere = true, .again = false, .health = Health::bad}},
