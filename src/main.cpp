@@ -10,9 +10,10 @@ int main(int argc, char** argv) {
   using namespace tessera::app;
   // A write beyond a file size limit is an error of that write (STORAGE_FULL), not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
-  const Invocation invocation = parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
+  Invocation invocation = parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
   Surroundings here{.environment = tessera::config::process_environment(), .terminal = {}};
   here.terminal = Terminal::of_process(here.environment);
+  complete(invocation, here.environment);
   if (invocation.no_color) here.terminal.colour = false;
 
   switch (invocation.verb) {
@@ -30,6 +31,12 @@ int main(int argc, char** argv) {
       return config_show(invocation, here);
     case Verb::config_reference:
       return config_reference(invocation);
+    case Verb::keys:
+      return keys(invocation, here);
+    case Verb::models_list:
+      return models_list(invocation, here);
+    case Verb::models_suggest:
+      return models_suggest(invocation, here);
     case Verb::mock_llm:
       return mock_llm(invocation, here);
     case Verb::version:

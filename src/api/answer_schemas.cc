@@ -251,12 +251,79 @@ constexpr Field kHealthFields[] = {
 };
 constexpr Schema kHealth{"Health", kHealthFields};
 
+#define TESSERA_KEY_FIELDS                                                                                          \
+  required(text_field("key_id", "The key, to revoke it; not its secret")),                                          \
+      required(text_field("app_id", "The app that it opens")), required(text_field("name", "What people call it")), \
+      required(text_field("hint", "The last characters of the secret")),                                            \
+      required(list_field("scopes", nullptr, "What it may do")),                                                    \
+      required(list_field("models", nullptr, "The only chat models it may use; none: all")),                        \
+      required(integer_field("requests_per_minute", "0: no limit")),                                                \
+      required(integer_field("tokens_per_minute", "0: no limit")), required(text_field("created_at", "RFC 3339")),  \
+      required(nullable(text_field("expires_at", "RFC 3339; null: never"))),                                        \
+      required(nullable(text_field("revoked_at", "RFC 3339; null: in force")))
+constexpr Field kKeyFields[] = {TESSERA_KEY_FIELDS};
+constexpr Schema kKeyDetail{"KeyDetail", kKeyFields};
+constexpr Field kKeyListFields[] = {required(list_field("items", &kKeyDetail, "Keys")), cursor_field()};
+constexpr Schema kKeyList{"KeyList", kKeyListFields};
+constexpr Field kKeyCreatedFields[] = {required(text_field("key", "The secret; keep it, it is not shown again")),
+                                       TESSERA_KEY_FIELDS};
+constexpr Schema kKeyCreated{"KeyCreated", kKeyCreatedFields};
+#undef TESSERA_KEY_FIELDS
+
+constexpr Field kUsageRowFields[] = {
+    text_field("app", "When grouped by it, as all that follow"),
+    text_field("key", "Id of the API key; empty: none"),
+    text_field("user", "Empty: nobody named"),
+    text_field("workflow", "Empty: none"),
+    text_field("provider", "Who answered"),
+    text_field("model", "As the price table names it"),
+    text_field("day", "UTC, 2026-11-21"),
+    required(integer_field("calls", "Calls of models, failed ones too")),
+    required(integer_field("prompt_tokens", "Cached ones included")),
+    required(integer_field("cached_prompt_tokens", "From the provider's cache")),
+    required(integer_field("completion_tokens", "Of answers")),
+    required(number_field("cost_usd", "Exactly")),
+};
+constexpr Schema kUsageRow{"UsageRow", kUsageRowFields};
+constexpr Field kUsageTotalFields[] = {
+    required(integer_field("calls", "Of all items")),
+    required(integer_field("prompt_tokens", "Of all items")),
+    required(integer_field("completion_tokens", "Of all items")),
+    required(number_field("cost_usd", "Of all items")),
+};
+constexpr Schema kUsageTotal{"UsageTotal", kUsageTotalFields};
+constexpr Field kUsageReportFields[] = {
+    required(list_field("items", &kUsageRow, "In the order of their groups")),
+    required(object_field("total", &kUsageTotal, "Their sum")),
+    required(boolean_field("truncated", "There are more rows than the limit")),
+};
+constexpr Schema kUsageReport{"UsageReport", kUsageReportFields};
+
+constexpr Field kBudgetStateFields[] = {
+    required(text_field("budget_id", "The budget")),
+    required(text_field("scope", "app, key, user or workflow")),
+    required(text_field("subject", "Whom this row is about")),
+    required(boolean_field("each", "The budget holds for each subject alike; one row for each that spent")),
+    required(text_field("period", "day, month or total")),
+    required(boolean_field("hard", "Refuses; else warns")),
+    required(number_field("limit_usd", "What may be spent in a period")),
+    required(number_field("spent_usd", "In this period")),
+    required(number_field("reserved_usd", "Held for calls under way")),
+    required(number_field("left_usd", "Neither spent nor held")),
+    required(nullable(text_field("resets_at", "When the next period begins; null: never"))),
+    required(text_field("created_at", "RFC 3339")),
+};
+constexpr Schema kBudgetState{"BudgetState", kBudgetStateFields};
+constexpr Field kBudgetListFields[] = {required(list_field("items", &kBudgetState, "In the order of their ids"))};
+constexpr Schema kBudgetList{"BudgetList", kBudgetListFields};
+
 constexpr const Schema* kAnswerSchemas[] = {
     &kIngestResponse,   &kTaskAccepted,   &kScanReport,  &kTaskFailure,    &kTaskState,        &kTaskList,
     &kDocumentHead,     &kDocumentList,   &kChunk,       &kDocumentDetail, &kDeleted,          &kErased,
     &kCollectionDetail, &kCollectionList, &kSearchHit,   &kSearchResponse, &kVectorIndexStats, &kIndexStats,
     &kSource,           &kUsage,          &kCacheNote,   &kChatResponse,   &kAskResponse,      &kSessionDetail,
-    &kSessionList,      &kMessage,        &kMessageList, &kHealth,
+    &kSessionList,      &kMessage,        &kMessageList, &kHealth,         &kKeyDetail,        &kKeyList,
+    &kKeyCreated,       &kUsageRow,       &kUsageTotal,  &kUsageReport,    &kBudgetState,      &kBudgetList,
 };
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <exception>
 
+#include "account/keys.h"
+#include "api/account_routes.h"
 #include "api/chat_routes.h"
 #include "api/errors.h"
 #include "api/ingest_routes.h"
@@ -13,6 +15,7 @@
 #include "api/operation_routes.h"
 #include "api/pipeline.h"
 #include "api/task_routes.h"
+#include "api/usage_routes.h"
 #include "base/assert.h"
 
 namespace tessera::api {
@@ -29,6 +32,8 @@ struct Api::Impl {
   ChatRoutes chat{parts, options};
   OpenAiRoutes openai{parts, options};
   OperationRoutes operations{parts, options};
+  AccountRoutes accounts{parts, options};
+  UsageRoutes usage{parts};
   std::array<RouteHandler, kRouteCount> handlers;
 
   Impl(ApiParts the_parts, ApiOptions the_options) : parts(the_parts), options(std::move(the_options)) {
@@ -38,6 +43,8 @@ struct Api::Impl {
     chat.bind(handlers);
     openai.bind(handlers);
     operations.bind(handlers);
+    accounts.bind(handlers);
+    usage.bind(handlers);
     for (const RouteHandler& handler : handlers) TESSERA_ASSERT(handler != nullptr);
   }
 
@@ -102,6 +109,8 @@ async::Task<> Api::handle(wire::Request& request, wire::ResponseWriter& writer) 
 uint64_t Api::body_limit(const wire::Request& head) const {
   const RouteMatch match = impl_->router.match(head.method, head.path);
   if (match.route == nullptr) return 64 * 1024;
+  // Enough to tell an honest mistake that its key is wrong; not enough to fill our memory.
+  if (impl_->options.keys_required && !impl_->parts.keys.check(shown_key(head))) return 1ULL << 20U;
   switch (match.route->id) {
     case RouteId::ingest:
     case RouteId::ingest_batch:

@@ -15,6 +15,10 @@
 #include "core/retriever.h"
 #include "wire/http_server.h"
 
+namespace tessera::account {
+class KeyRing;
+class Spending;
+}  // namespace tessera::account
 namespace tessera::chat {
 class ChatService;
 class ChatStreams;
@@ -55,6 +59,8 @@ struct ApiParts {
   chat::CompletionService& completions;
   chat::Sessions& sessions;
   core::ModelCatalog& models;
+  account::KeyRing& keys;
+  account::Spending& spending;
   wire::HttpClient& http;
   observe::Metrics& metrics;
   observe::SystemSampler& sampler;
@@ -64,18 +70,18 @@ struct ApiParts {
 };
 
 /// What the routes take from the settings.
-struct ApiOptions {
-  std::string version;
-  std::array<base::Millis, 5> deadlines{base::Millis(5'000), base::Millis(10'000), base::Millis(60'000),
-                                        base::Millis(120'000), base::Millis(600'000)};  ///< by tier
-  core::CollectionSettings collection_defaults;
-  core::SearchMode search_mode = core::SearchMode::hybrid;
 /// How a part of the server is that the routes know nothing of.
 struct PartHealth {
   bool well = true;
   std::string json;  ///< an object
 };
 
+struct ApiOptions {
+  std::string version;
+  std::array<base::Millis, 5> deadlines{base::Millis(5'000), base::Millis(10'000), base::Millis(60'000),
+                                        base::Millis(120'000), base::Millis(600'000)};  ///< by tier
+  core::CollectionSettings collection_defaults;
+  core::SearchMode search_mode = core::SearchMode::hybrid;
   int64_t search_top_k = 5;
   int64_t search_top_k_max = 1000;
   int64_t chat_top_k = 5;
@@ -89,10 +95,13 @@ struct PartHealth {
   uint64_t body_bytes_max = 64ULL << 20U;
   size_t batch_lines_max = 100'000;
   bool log_requests = true;
-  bool loopback_only = true;  ///< auth.mode open: only loopback Host names are answered (DNS rebinding)
+  bool loopback_only = true;   ///< auth.mode open: only loopback Host names are answered (DNS rebinding)
+  bool keys_required = false;  ///< auth.mode keys: every route with a scope needs a key that has it
   std::vector<std::string> cors_origins;
   std::string default_directory;             ///< the first of ingest.roots, or empty
   std::function<std::string()> config_json;  ///< the settings in force, secrets redacted
+  /// The processes of local models, for /api/health/detailed; empty: there are none.
+  std::function<PartHealth()> local_models;
 };
 
 /// The HTTP contract: routes, the pipeline every request goes through, and the rendering of answers and errors. One for
@@ -100,8 +109,6 @@ struct PartHealth {
 class Api {
  public:
   Api(ApiParts parts, ApiOptions options);
-  /// The processes of local models, for /api/health/detailed; empty: there are none.
-  std::function<PartHealth()> local_models;
   ~Api();
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;

@@ -9,6 +9,36 @@
 #include "text/utf8.h"
 
 namespace tessera::api {
+namespace {
+
+/// "6m0s", "1.5s", "20ms": how OpenAI writes them.
+std::string duration_text(base::Millis time) {
+  const int64_t ms = time.count();
+  if (ms < 1000) return fmt::format("{}ms", ms);
+  if (ms < 60'000) return fmt::format("{:g}s", static_cast<double>(ms) / 1000);
+  return fmt::format("{}m{:g}s", ms / 60'000, static_cast<double>(ms % 60'000) / 1000);
+}
+
+void add_limit(std::vector<wire::Header>& headers, std::string_view kind, const account::LimitReading& reading) {
+  headers.push_back({fmt::format("X-RateLimit-Limit-{}", kind), std::to_string(reading.limit)});
+  headers.push_back({fmt::format("X-RateLimit-Remaining-{}", kind), std::to_string(reading.remaining)});
+  headers.push_back({fmt::format("X-RateLimit-Reset-{}", kind), duration_text(reading.reset)});
+}
+
+/// OpenAI's names for both limits, and the common ones for the limit of requests (else of tokens), in seconds.
+void add_limits(std::vector<wire::Header>& headers, const account::KeyMeter& meter, base::SteadyTime now) {
+  const auto requests = meter.requests(now);
+  const auto tokens = meter.tokens(now);
+  if (requests) add_limit(headers, "Requests", *requests);
+  if (tokens) add_limit(headers, "Tokens", *tokens);
+  const auto& first = requests ? requests : tokens;
+  if (!first) return;
+  headers.push_back({"X-RateLimit-Limit", std::to_string(first->limit)});
+  headers.push_back({"X-RateLimit-Remaining", std::to_string(first->remaining)});
+  headers.push_back({"X-RateLimit-Reset", std::to_string((first->reset.count() + 999) / 1000)});
+}
+
+}  // namespace
 
 std::string Call::param(std::string_view name) const {
   const auto it = std::ranges::find(params, name, [](const auto& p) { return p.first; });
@@ -69,6 +99,7 @@ std::vector<wire::Header> Call::common_headers(const base::Clock& clock) const {
   headers.reserve(4);
   headers.push_back({"X-Request-Id", context.request_id});
   headers.push_back({"Server-Timing", server_timing(clock)});
+  if (grant != nullptr && grant->meter != nullptr) add_limits(headers, *grant->meter, clock.now());
   return headers;
 }
 

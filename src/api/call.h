@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "account/keys.h"
 #include "api/route.h"
 #include "async/task.h"
 #include "base/clock.h"
@@ -35,6 +36,7 @@ struct Call {
   std::string allow;
   core::RequestTrace trace;
   core::RequestContext context;
+  account::Grant grant;    ///< of the key that was shown; null where none is needed
   int status = 0;          ///< of the answer, for log and metrics
   std::string error_name;  ///< empty: it went well
   std::optional<base::Code> error_code;

@@ -1,9 +1,11 @@
 #include "api/pipeline.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
+#include "account/keys.h"
 #include "api/errors.h"
 #include "text/utf8.h"
 
@@ -73,10 +75,42 @@ void add_cors_headers(const PipelineState& state, Call& call, Reply& reply) {
   reply.headers.push_back({"Vary", "Origin"});
 }
 
-base::Result<> authenticate(const PipelineState&, Call& call) {
-  // auth.mode open: one tenant. Keys name the app here once they exist; a missing tenant is a refusal, never "all".
-  call.context.tenant.app_id = "default";
+base::Result<> authenticate(const PipelineState& state, Call& call) {
+  if (!state.options.keys_required) {
+    call.context.tenant.app_id = "default";
+    return {};
+  }
+  // A path that does not exist needs a key, too: what is not there is nobody's business.
+  const Scope scope = call.route == nullptr ? Scope::chat : call.route->scope;
+  if (scope == Scope::none) return {};
+  const std::string_view key = shown_key(call.request);
+  if (key.empty()) {
+    return base::fail(base::Code::unauthenticated, "UNAUTHENTICATED",
+                      "This server needs an API key: send the header \"Authorization: Bearer tsk_...\". The operator "
+                      "makes one with `tessera keys create`.");
+  }
+  TESSERA_TRY(call.grant, state.parts.keys.check(key));
+  call.context.tenant = call.grant->key.tenant;
+  call.context.key_id = call.grant->key.key_id;
   return {};
+}
+
+base::Result<> check_scope(const PipelineState&, Call& call) {
+  if (call.grant == nullptr || call.route == nullptr) return {};
+  const std::string_view scope = to_string(call.route->scope);
+  if (call.grant->scopes.has(scope)) return {};
+  return base::fail(base::Code::forbidden, "SCOPE_MISSING",
+                    fmt::format("This needs a key with the scope \"{}\"; this one has {}.", scope,
+                                fmt::join(call.grant->key.scopes, ", ")));
+}
+
+base::Result<> admit(const PipelineState& state, Call& call) {
+  if (call.grant == nullptr || call.grant->meter == nullptr) return {};
+  return call.grant->meter->admit_request(state.parts.clock.now());
+}
+
+void add_challenge(const PipelineState&, Call&, Reply& reply) {
+  if (reply.status == 401) reply.headers.push_back({"WWW-Authenticate", "Bearer realm=\"tessera\""});
 }
 
 base::Result<> set_deadline(const PipelineState& state, Call& call) {
@@ -110,14 +144,33 @@ constexpr Stage kPipeline[] = {
     // Before auth: a page of a foreign origin must not even learn whether a key would do.
     {"origin", check_origin, add_cors_headers},
     // Before anything that costs: nobody unknown makes us work.
-    {"auth", authenticate, nullptr},
+    {"auth", authenticate, add_challenge},
     // After auth, so that probing for paths needs a key where keys are required.
     {"require_route", require_route, nullptr},
+    // After the route is known to exist, since its table names the scope.
+    {"scope", check_scope, nullptr},
+    // After all refusals that cost nothing: what is refused for another reason does not count against the limit.
+    {"rate_limit", admit, nullptr},
     // Last: the clock of the route's tier starts with the request, but only work that will be done has a deadline.
     {"deadline", set_deadline, nullptr},
 };
 
 }  // namespace
+
+std::string_view shown_key(const wire::Request& request) {
+  constexpr std::string_view kBearer = "bearer ";
+  if (const auto value = request.header("authorization")) {
+    if (value->size() > kBearer.size() && wire::equal_nocase(value->substr(0, kBearer.size()), kBearer)) {
+      std::string_view key = value->substr(kBearer.size());
+      key.remove_prefix(std::min(key.find_first_not_of(' '), key.size()));
+      return key;
+    }
+  }
+  for (const char* const name : {"api-key", "x-api-key"}) {
+    if (const auto value = request.header(name)) return *value;
+  }
+  return {};
+}
 
 std::span<const Stage> pipeline() {
   return kPipeline;
@@ -139,6 +192,7 @@ void record_call(const PipelineState& state, const Call& call) {
   state.parts.log.log(level, "request",
                       {{"request_id", std::string_view(call.context.request_id)},
                        {"app_id", std::string_view(call.context.tenant.app_id)},
+                       {"key_id", std::string_view(call.context.key_id)},
                        {"method", wire::to_string(call.request.method)},
                        {"route", route},
                        {"status", static_cast<int64_t>(call.status)},

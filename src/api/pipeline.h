@@ -30,6 +30,9 @@ struct Stage {
 /// The stages in order; each position is justified where the list stands.
 std::span<const Stage> pipeline();
 
+/// The key that a request shows: `Authorization: Bearer`, `api-key` or `x-api-key`; empty when there is none.
+std::string_view shown_key(const wire::Request& request);
+
 /// Counts and logs a finished request: called once the answer is out, so that streams are counted with their whole
 /// length.
 void record_call(const PipelineState& state, const Call& call);

@@ -124,6 +124,26 @@ constexpr Field kSessionRequestFields[] = {
 };
 constexpr Schema kSessionRequest{"SessionRequest", kSessionRequestFields};
 
+constexpr Field kKeyRequestFields[] = {
+    text_field("name", "What people call it", 200),
+    required(list_field("scopes", nullptr, "Of chat, ingest, memory, agents, admin, metrics: what it may do")),
+    list_field("models", nullptr, "The only chat models it may use; default: all"),
+    integer_field("requests_per_minute", "0 is no limit, the default", 0, 1e9),
+    integer_field("tokens_per_minute", "Of chat models, prompt and answer; 0 is no limit, the default", 0, 1e12),
+    integer_field("expires_in_seconds", "0 is never, the default", 0, 316224000),
+    text_field("app_id", "The app that it opens; default: your own, and only auth.mode open may name another", 128),
+};
+constexpr Schema kKeyRequest{"KeyRequest", kKeyRequestFields};
+
+constexpr Field kBudgetRequestFields[] = {
+    choice_field("scope", "app|key|user|workflow", "What it limits; default: app"),
+    text_field("subject", "The key's id, the user or the workflow; '*': each of them alike; none for the app", 256),
+    choice_field("period", "day|month|total", "When it begins anew, in UTC; default: month"),
+    required(number_field("limit_usd", "US dollars", 0, 9e6)),
+    boolean_field("hard", "Refuse calls with no room left (402), the default; else only warn"),
+};
+constexpr Schema kBudgetRequest{"BudgetRequest", kBudgetRequestFields};
+
 // --- Requests in OpenAI's dialect: unknown fields go to the provider untouched ---
 
 constexpr Field kExtensionFields[] = {
@@ -158,10 +178,10 @@ constexpr Field kEmbeddingRequestFields[] = {
 constexpr Schema kEmbeddingRequest{"EmbeddingRequest", kEmbeddingRequestFields, true};
 
 constexpr const Schema* kRequestSchemas[] = {
-    &kIngestRequest,     &kDirectoryRequest, &kScanRequest, &kReindexRequest,
-    &kCollectionRequest, &kSearchRequest,    &kChatConfig,  &kChatRequest,
-    &kAskRequest,        &kSessionRequest,   &kExtension,   &kChatCompletionRequest,
-    &kEmbeddingRequest,
+    &kIngestRequest,     &kDirectoryRequest, &kScanRequest,   &kReindexRequest,
+    &kCollectionRequest, &kSearchRequest,    &kChatConfig,    &kChatRequest,
+    &kAskRequest,        &kSessionRequest,   &kExtension,     &kChatCompletionRequest,
+    &kEmbeddingRequest,  &kKeyRequest,       &kBudgetRequest,
 };
 
 }  // namespace

@@ -90,10 +90,10 @@ void write_state(JsonWriter& out, const account::BudgetState& state) {
   const core::Money used = account::add_saturated(state.spent, state.reserved);
   out.begin_object()
       .field("budget_id", budget.budget_id)
-      .field("scope", to_string(budget.scope))
+      .field("scope", account::to_string(budget.scope))
       .field("subject", state.subject)
       .field("each", budget.subject == "*")
-      .field("period", to_string(budget.period))
+      .field("period", account::to_string(budget.period))
       .field("hard", budget.hard)
       .key("limit_usd")
       .raw(core::usd_text(budget.limit))

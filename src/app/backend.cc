@@ -14,11 +14,11 @@ base::Result<std::unique_ptr<Backend>> open_backend(const Invocation& invocation
                         fmt::format("no Tessera answers at {}; start one with `tessera serve`, or leave --server out",
                                     invocation.server));
     }
-    return open_remote_backend(invocation.server);
+    return open_remote_backend(invocation.server, invocation.api_key);
   }
   if (settings->storage.backend != "memory") {
     const auto url = ServerNote::find(settings->storage.directory);
-    if (url && server_answers(*url)) return open_remote_backend(*url);
+    if (url && server_answers(*url)) return open_remote_backend(*url, invocation.api_key);
   }
   auto local = open_local_backend(settings, log);
   if (!local && local.error().name == "DATABASE_IN_USE") {

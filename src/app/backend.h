@@ -114,7 +114,7 @@ base::Result<std::unique_ptr<Backend>> open_backend(const Invocation& invocation
 
 /// The two kinds.
 base::Result<std::unique_ptr<Backend>> open_local_backend(const config::Snapshot& settings, base::Logger& log);
-std::unique_ptr<Backend> open_remote_backend(std::string url);
+std::unique_ptr<Backend> open_remote_backend(std::string url, std::string api_key);
 /// Whether a Tessera answers at `url`.
 bool server_answers(const std::string& url);
 

@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "app/command_models.h"
 #include "app/invocation.h"
 #include "config/table.h"
 #include "mock/plan.h"
@@ -76,6 +77,7 @@ void add_query_options(CLI::App& command, Invocation& into) {
   add_settings(command, into, {"data", "log-level"});
   command.add_option("--server", into.server, "URL of a running server to ask, instead of opening the data directory")
       ->type_name("URL");
+  command.add_option("--key", into.api_key, "The API key for that server (also: TESSERA_KEY)")->type_name("KEY");
   command.add_option("--collection", into.collection, "Collection (default: default)")->type_name("NAME");
   command.add_flag("--json", into.json, "Print JSON");
 }
@@ -109,6 +111,66 @@ void add_query_commands(CLI::App& app, Invocation& into) {
   ask->add_option("--model", into.model, "Model (default: chat.default_model)")->type_name("NAME");
   ask->add_option("--session", into.session_id, "Go on with this session")->type_name("ID");
   ask->callback([&into] { into.verb = Verb::ask; });
+}
+
+void add_key_door_options(CLI::App& command, Invocation& into) {
+  add_settings(command, into, {"data", "log-level"});
+  command
+      .add_option("--server", into.server, "URL of a running server; default: the one on the data directory, if any")
+      ->type_name("URL");
+  command.add_option("--key", into.api_key, "A key with the scope admin, for a running server (also: TESSERA_KEY)")
+      ->type_name("KEY");
+  command.add_flag("--json", into.json, "Print JSON");
+}
+
+void add_key_commands(CLI::App& app, Invocation& into) {
+  CLI::App* const keys = app.add_subcommand("keys", "Make, list and revoke API keys");
+  keys->require_subcommand(1);
+  keys->footer(
+      "Without a running server the keys of every app are at hand: so the first one is made. A running server lets a\n"
+      "key with the scope admin manage the keys of its own app.\n");
+  KeyArguments& what = into.keys;
+  const auto says = [&into](KeyVerb verb) {
+    return [&into, verb] {
+      into.verb = Verb::keys;
+      into.keys.verb = verb;
+    };
+  };
+  CLI::App* const create = keys->add_subcommand("create", "Make a key and print it, this once");
+  add_key_door_options(*create, into);
+  create->add_option("--app", what.app, "The app that it opens (default); apps never see each other's data")
+      ->type_name("NAME");
+  create->add_option("--name", what.name, "What people call it")->type_name("TEXT");
+  create->add_option("--scopes", what.scopes, "Of chat, ingest, memory, agents, admin, metrics, or all (chat)")
+      ->delimiter(',')
+      ->type_name("LIST");
+  create->add_option("--models", what.models, "The only chat models it may use (all)")
+      ->delimiter(',')
+      ->type_name("LIST");
+  create->add_option("--rpm", what.requests_per_minute, "Requests a minute (no limit)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000'000}))
+      ->type_name("N");
+  create->add_option("--tpm", what.tokens_per_minute, "Tokens of chat models a minute (no limit)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000'000'000}))
+      ->type_name("N");
+  create->add_option("--expires", what.expires, "How long it lives: 90s, 15m, 12h, 30d (for ever)")->type_name("TIME");
+  create->footer(
+      "The key goes to standard output, everything else to standard error:\n"
+      "  export OPENAI_API_KEY=$(tessera keys create --app phone --scopes chat,ingest --rpm 600)\n"
+      "  tessera keys create --scopes all --name operator\n");
+  create->callback(says(KeyVerb::create));
+
+  CLI::App* const list = keys->add_subcommand("list", "Print the keys, without their secrets");
+  add_key_door_options(*list, into);
+  list->add_option("--app", what.app, "Of this app only")->type_name("NAME");
+  list->callback(says(KeyVerb::list));
+
+  CLI::App* const revoke = keys->add_subcommand("revoke", "Revoke a key, in force at once");
+  revoke->add_option("key_id", what.key_id, "The key's id, as `tessera keys list` prints it")
+      ->required()
+      ->type_name("ID");
+  add_key_door_options(*revoke, into);
+  revoke->callback(says(KeyVerb::revoke));
 }
 
 void add_reference_options(CLI::App& command, Invocation& into) {
@@ -210,7 +272,9 @@ Invocation parse_command_line(const std::vector<std::string>& arguments) {
   serve->callback([&result] { result.verb = Verb::serve; });
   add_query_commands(app, result);
   add_config_commands(app, result);
+  add_key_commands(app, result);
   add_mock_command(app, result);
+  add_model_commands(app, result);
   CLI::App* const about = app.add_subcommand("version", "Print the version");
   about->add_flag("--json", result.json, "Print JSON");
   about->callback([&result] { result.verb = Verb::version; });

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "account/keys.h"
 #include "app/commands.h"
 #include "app/engine.h"
 #include "app/server.h"
@@ -58,6 +59,15 @@ void announce(const Server& server, const config::Settings& settings, const Term
   write_out(text);
 }
 
+/// Nobody could call, and no key can be made over HTTP without one.
+base::Error no_keys(const config::Settings& settings) {
+  return base::make_error(
+      base::Code::invalid, "NO_KEYS",
+      fmt::format("auth.mode is keys, and there is no key in force yet. Make the first one, then start again:\n"
+                  "  tessera keys create --data '{}' --app default --scopes all",
+                  settings.storage.directory));
+}
+
 }  // namespace
 
 int serve(const Invocation& invocation, const Surroundings& here) {
@@ -69,6 +79,7 @@ int serve(const Invocation& invocation, const Surroundings& here) {
 
   auto engine = Engine::create(loaded->settings, *log);
   if (!engine) return report(here.terminal, engine.error());
+  if (settings.auth.mode == "keys" && (*engine)->keys().empty()) return report(here.terminal, no_keys(settings));
   auto server = Server::start(**engine);
   if (!server) return report(here.terminal, server.error());
   std::optional<ServerNote> note;

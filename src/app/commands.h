@@ -14,6 +14,12 @@ int ingest(const Invocation& invocation, const Surroundings& here);
 int search(const Invocation& invocation, const Surroundings& here);
 /// Answers a question, streaming the answer.
 int ask(const Invocation& invocation, const Surroundings& here);
+/// Makes, lists and revokes API keys, in a stopped server's database or over a running one.
+int keys(const Invocation& invocation, const Surroundings& here);
+/// Prints the models that the configuration offers.
+int models_list(const Invocation& invocation, const Surroundings& here);
+/// Prints which local model and which settings suit this machine.
+int models_suggest(const Invocation& invocation, const Surroundings& here);
 /// Plays a model provider, for tests and load tests, until SIGTERM, SIGINT or SIGHUP.
 int mock_llm(const Invocation& invocation, const Surroundings& here);
 /// `config check|show|reference` and `version`.

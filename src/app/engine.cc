@@ -4,17 +4,25 @@
 
 #include <filesystem>
 
+#include "account/accounted_model.h"
+#include "account/keyed_models.h"
+#include "account/keys.h"
+#include "account/spending.h"
 #include "app/engine_options.h"
+#include "app/local_models.h"
 #include "app/metered.h"
 #include "app/metered_store.h"
 #include "app/models.h"
+#include "app/profile_settings.h"
 #include "async/blocking_pool.h"
+#include "async/run_blocking.h"
 #include "chat/chat_service.h"
 #include "chat/chat_streams.h"
 #include "chat/completion_service.h"
 #include "chat/sessions.h"
 #include "chat/stream_table.h"
 #include "index/retrieval_index.h"
+#include "llm/profiles/profile_table.h"
 #include "parse/parser.h"
 #include "rag/directory_ingest.h"
 #include "rag/embedder_table.h"
@@ -49,6 +57,9 @@ struct Stores {
   core::DocumentStore& documents() { return sqlite ? sqlite->documents() : memory->documents(); }
   core::ConversationStore& conversations() { return sqlite ? sqlite->conversations() : memory->conversations(); }
   core::TaskStore& tasks() { return sqlite ? sqlite->tasks() : memory->tasks(); }
+  core::KeyStore& keys() { return sqlite ? sqlite->keys() : memory->keys(); }
+  core::Ledger& ledger() { return sqlite ? sqlite->ledger() : memory->ledger(); }
+  core::BudgetStore& budgets() { return sqlite ? sqlite->budgets() : memory->budgets(); }
 };
 
 struct StoreMeans {
@@ -106,6 +117,7 @@ struct Engine::Parts {
                                  static_cast<size_t>(settings->ingest.queue_max))) {}
 
   Result<> open();
+  std::function<std::shared_ptr<core::ChatModel>(std::shared_ptr<core::ChatModel>, std::string)> accounting();
   void build_services();
   void collect();
 
@@ -128,7 +140,12 @@ struct Engine::Parts {
   std::unique_ptr<MeteredDocuments> documents;
   std::unique_ptr<core::DocumentParser> plain_parser;
   std::unique_ptr<MeteredParser> parser;
+  llm::ProfileTable profiles{profile_changes(*settings)};
+  std::unique_ptr<account::Spending> spending;
+  std::unique_ptr<llm::LocalEngines> engines;
   std::unique_ptr<Models> models;
+  std::unique_ptr<account::KeyRing> keys;
+  std::unique_ptr<account::KeyedModels> catalog;
   std::unique_ptr<rag::FileTree> files;
   std::unique_ptr<rag::IndexFeed> feed;
   std::unique_ptr<rag::HybridRetriever> plain_retriever;
@@ -148,7 +165,18 @@ struct Engine::Parts {
 Result<> Engine::Parts::open() {
   TESSERA_TRY(stores, open_stores(*settings, {read_pool, clock, log, metrics}));
   TESSERA_TRY(index, open_index(*settings, log));
-  TESSERA_TRY(models, Models::create(*settings, {http, metrics, clock, random}));
+  spending = std::make_unique<account::Spending>(
+      account::Spending::Means{stores.ledger(), stores.budgets(), clock, log, metrics, shards.next_executor()},
+      account::SpendingOptions{});
+  TESSERA_CHECK(async::sync_wait(spending->load()));
+  TESSERA_TRY(auto local, local_engine_options(*settings));
+  engines = std::make_unique<llm::LocalEngines>(
+      std::move(local), llm::LocalEngines::Means{http, clock, random, log, shards.next_executor()});
+  TESSERA_TRY(models, Models::create(*settings, {http, metrics, clock, random, engines.get(), accounting(), &profiles,
+                                                 &history_tokens}));
+  keys = std::make_unique<account::KeyRing>(account::KeyRing::Means{stores.keys(), clock, random, ids});
+  TESSERA_CHECK(async::sync_wait(keys->load()));
+  catalog = std::make_unique<account::KeyedModels>(models->catalog(), *keys, clock);
   documents = std::make_unique<MeteredDocuments>(stores.documents(), metrics, clock);
   plain_parser = parse::create_parser(parse_limits(*settings));
   parser = std::make_unique<MeteredParser>(*plain_parser, metrics, clock);
@@ -156,6 +184,15 @@ Result<> Engine::Parts::open() {
   feed = std::make_unique<rag::IndexFeed>(*documents, *index, log);
   build_services();
   return feed->start();
+}
+
+// One decorator for each provider, around all of its models.
+std::function<std::shared_ptr<core::ChatModel>(std::shared_ptr<core::ChatModel>, std::string)>
+Engine::Parts::accounting() {
+  return [this](std::shared_ptr<core::ChatModel> model, std::string provider) -> std::shared_ptr<core::ChatModel> {
+    const account::AccountingParts with{*spending, profiles, history_tokens, clock, ids, metrics};
+    return std::make_shared<account::AccountedModel>(std::move(model), std::move(provider), with);
+  };
 }
 
 void Engine::Parts::build_services() {
@@ -178,7 +215,7 @@ void Engine::Parts::build_services() {
   // History goes to chat models, so it is measured in their tokens: exact for OpenAI's present models, near for others.
   const auto count_tokens = [this](std::string_view text) { return history_tokens.count(text); };
   const chat::ChatParts chat_parts{
-      stores.conversations(),         *documents, *retriever, models->catalog(), clock, ids, log, count_tokens,
+      stores.conversations(),         *documents, *retriever, *catalog, clock, ids, log, count_tokens,
       &metrics.chat_citations_removed};
   stream_table = std::make_unique<chat::StreamTable>(clock, stream_options(*settings));
   chat = std::make_unique<chat::ChatService>(chat_parts, chat_options(*settings));
@@ -198,6 +235,8 @@ void Engine::Parts::collect() {
   metrics.index_lag.set(static_cast<double>(feed->health().lag()));
   metrics.tasks_running.set(static_cast<double>(tasks->running()));
   if (stores.sqlite) metrics.store_write_queue.set(static_cast<double>(stores.sqlite->waiting_writes()));
+  collect_engines(*engines, metrics);
+  spending->collect();
   metrics.streams.set(static_cast<double>(stream_table->streams()));
   const observe::ProcessStats process = observe::read_process_stats();
   metrics.process_memory.set(static_cast<double>(process.resident_bytes));
@@ -227,6 +266,8 @@ bool Engine::stop(base::Millis grace) {
   };
   bool all = parts_->streams->stop(left());
   all = parts_->directories->stop(left()) && all;
+  parts_->engines->stop();
+  all = parts_->spending->stop(left()) && all;
   parts_->metrics.remove_collectors();
   parts_->feed->stop();
   return all;
@@ -282,7 +323,16 @@ chat::Sessions& Engine::sessions() {
   return *parts_->sessions;
 }
 core::ModelCatalog& Engine::models() {
-  return parts_->models->catalog();
+  return *parts_->catalog;
+}
+account::Spending& Engine::spending() {
+  return *parts_->spending;
+}
+account::KeyRing& Engine::keys() {
+  return *parts_->keys;
+}
+const llm::LocalEngines& Engine::engines() const {
+  return *parts_->engines;
 }
 wire::HttpClient& Engine::http() {
   return *parts_->http;

@@ -17,6 +17,10 @@
 #include "observe/metrics.h"
 #include "observe/process_stats.h"
 
+namespace tessera::account {
+class KeyRing;
+class Spending;
+}  // namespace tessera::account
 namespace tessera::chat {
 class ChatService;
 class ChatStreams;
@@ -32,6 +36,9 @@ class IngestService;
 class Library;
 class TaskRegistry;
 }  // namespace tessera::rag
+namespace tessera::llm {
+class LocalEngines;
+}
 namespace tessera::wire {
 class HttpClient;
 }
@@ -73,6 +80,9 @@ class Engine {
   [[nodiscard]] chat::CompletionService& completions();
   [[nodiscard]] chat::Sessions& sessions();
   [[nodiscard]] core::ModelCatalog& models();
+  [[nodiscard]] account::KeyRing& keys();
+  [[nodiscard]] account::Spending& spending();
+  [[nodiscard]] const llm::LocalEngines& engines() const;
   [[nodiscard]] wire::HttpClient& http();
   [[nodiscard]] observe::Metrics& metrics();
   [[nodiscard]] observe::SystemSampler& sampler();

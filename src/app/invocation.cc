@@ -4,6 +4,12 @@
 
 namespace tessera::app {
 
+void complete(Invocation& invocation, const config::Environment& environment) {
+  if (!invocation.api_key.empty()) return;
+  if (const auto found = environment.find("TESSERA_KEY"); found != environment.end())
+    invocation.api_key = found->second;
+}
+
 base::Result<config::Loaded> load_settings(const Invocation& invocation, const Surroundings& here) {
   config::Sources sources;
   TESSERA_TRY(sources.file, config::find_file(invocation.config_path, here.environment));

@@ -21,7 +21,21 @@ enum ExitCode : int {
   kExitPartly = 3,  ///< some of several documents failed
 };
 
-enum class Verb { serve, ingest, search, ask, config_check, config_show, config_reference, mock_llm, version, quit };
+enum class Verb {
+  serve,
+  ingest,
+  search,
+  ask,
+  config_check,
+  config_show,
+  config_reference,
+  keys,
+  mock_llm,
+  models_list,
+  models_suggest,
+  version,
+  quit
+};
 
 /// Which reference is printed, and how.
 enum class ReferenceForm { text, markdown, yaml, metrics, openapi };
@@ -40,6 +54,31 @@ struct MockArguments {
   std::vector<std::pair<std::string, std::string>> directives;
 };
 
+/// What `keys` was asked for, as written.
+enum class KeyVerb { create, list, revoke };
+struct KeyArguments {
+  KeyVerb verb = KeyVerb::list;
+  std::string key_id;
+  std::string app;
+  std::string name;
+  std::vector<std::string> scopes = {"chat"};
+  std::vector<std::string> models;
+  int64_t requests_per_minute = 0;
+  int64_t tokens_per_minute = 0;
+  std::string expires;
+};
+
+/// What `models suggest` was told.
+struct SuggestArguments {
+  int64_t users = 1;
+  int64_t cores = 0;      ///< 0: this machine's
+  int64_t memory_gb = 0;  ///< 0: this machine's
+  bool gpu = false;
+  bool fast = false;
+  bool accurate = false;
+  bool yaml = false;
+};
+
 /// A parsed command line. `flags` are settings, by dotted name.
 struct Invocation {
   Verb verb = Verb::quit;
@@ -49,7 +88,8 @@ struct Invocation {
   std::vector<std::pair<std::string, std::string>> flags;
   bool json = false;
   bool no_color = false;
-  std::string server;  ///< URL of a running server; empty: the one that owns the data directory, else none
+  std::string server;   ///< URL of a running server; empty: the one that owns the data directory, else none
+  std::string api_key;  ///< shown to a server; TESSERA_KEY when not given
   std::vector<std::string> paths;
   std::string text;  ///< the query or question
   std::string collection = "default";
@@ -59,6 +99,8 @@ struct Invocation {
   std::string session_id;
   ReferenceForm form = ReferenceForm::text;
   MockArguments mock;
+  SuggestArguments suggest;
+  KeyArguments keys;
 };
 
 /// Parses the arguments after the program's name. Every setting is accepted as --section.name, some also by a short
@@ -70,6 +112,9 @@ struct Surroundings {
   config::Environment environment;
   Terminal terminal;
 };
+
+/// Takes from the environment what the command line leaves out and no setting names: TESSERA_KEY.
+void complete(Invocation& invocation, const config::Environment& environment);
 
 /// The settings in force for an invocation: file, environment, flags.
 base::Result<config::Loaded> load_settings(const Invocation& invocation, const Surroundings& here);

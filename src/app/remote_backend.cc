@@ -118,7 +118,7 @@ std::string form_quoted(std::string_view text) {
 /// A running server, over HTTP.
 class RemoteBackend final : public Backend {
  public:
-  explicit RemoteBackend(std::string url) : url_(std::move(url)) {
+  RemoteBackend(std::string url, std::string api_key) : url_(std::move(url)), api_key_(std::move(api_key)) {
     while (url_.ends_with('/')) url_.pop_back();
   }
 
@@ -206,6 +206,7 @@ class RemoteBackend final : public Backend {
     wire::ClientRequest request;
     request.method = "POST";
     request.url = url_ + std::string(path);
+    if (!api_key_.empty()) request.headers.push_back({"Authorization", "Bearer " + api_key_});
     request.first_byte_timeout = request.total_timeout = base::Millis(600'000);
     return request;
   }
@@ -242,13 +243,14 @@ class RemoteBackend final : public Backend {
   }
 
   std::string url_;
+  std::string api_key_;
   wire::HttpClient http_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> open_remote_backend(std::string url) {
-  return std::make_unique<RemoteBackend>(std::move(url));
+std::unique_ptr<Backend> open_remote_backend(std::string url, std::string api_key) {
+  return std::make_unique<RemoteBackend>(std::move(url), std::move(api_key));
 }
 
 bool server_answers(const std::string& url) {

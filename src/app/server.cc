@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/api.h"
+#include "app/local_models.h"
 #include "async/task_scope.h"
 #include "config/load.h"
 #include "config/render.h"
@@ -29,6 +30,8 @@ api::ApiParts api_parts(Engine& engine) {
           .completions = engine.completions(),
           .sessions = engine.sessions(),
           .models = engine.models(),
+          .keys = engine.keys(),
+          .spending = engine.spending(),
           .http = engine.http(),
           .metrics = engine.metrics(),
           .sampler = engine.sampler(),
@@ -42,7 +45,7 @@ core::SearchMode search_mode(std::string_view word) {
   return word == "lexical" ? core::SearchMode::lexical : core::SearchMode::hybrid;
 }
 
-api::ApiOptions api_options(const config::Snapshot& snapshot) {
+api::ApiOptions api_options(const config::Snapshot& snapshot, const llm::LocalEngines& engines) {
   const Settings& settings = *snapshot;
   api::ApiOptions options;
   options.version = version();
@@ -64,9 +67,11 @@ api::ApiOptions api_options(const config::Snapshot& snapshot) {
   options.batch_lines_max = static_cast<size_t>(settings.ingest.batch_lines_max);
   options.log_requests = settings.log.requests;
   options.loopback_only = settings.auth.mode == "open";
+  options.keys_required = settings.auth.mode == "keys";
   options.cors_origins = settings.server.cors_origins;
   if (!settings.ingest.roots.empty()) options.default_directory = settings.ingest.roots.front();
   options.config_json = [snapshot] { return config::show_json(*snapshot); };
+  if (!engines.empty()) options.local_models = [&engines] { return engines_health(engines); };
   return options;
 }
 
@@ -95,7 +100,9 @@ wire::HttpServerOptions http_options(const Settings& settings) {
 
 struct Server::Parts {
   explicit Parts(Engine& owner)
-      : engine(owner), api(api_parts(owner), api_options(owner.snapshot())), background(owner.shards().executor(0)) {}
+      : engine(owner),
+        api(api_parts(owner), api_options(owner.snapshot(), owner.engines())),
+        background(owner.shards().executor(0)) {}
   Engine& engine;
   api::Api api;
   async::TaskScope background;

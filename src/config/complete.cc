@@ -16,6 +16,16 @@ bool is_url(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
 }
 
+// "http://127.0.0.1:8080/v1", "http://localhost/v1"
+bool is_local_url(std::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return false;
+  url.remove_prefix(scheme + 3);
+  url = url.substr(0, url.find('/'));
+  if (url.starts_with('[')) return is_loopback(url.substr(0, url.find(']') + 1));
+  return is_loopback(url.substr(0, url.find(':')));
+}
+
 // OPENAI_API_KEY alone is enough to have a provider.
 void add_openai(Settings& settings) {
   const OpenAiSettings& openai = settings.openai;
@@ -39,7 +49,8 @@ void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const
     problems.add(where, "this name is taken or contains \"/\"; choose another");
   }
   if (provider.base_url.empty() && provider.type == "azure") problems.add(where, "azure needs its base_url");
-  if (!provider.base_url.empty() && !is_url(provider.base_url)) problems.add(where, "base_url must begin with http:// or https://");
+  if (!provider.base_url.empty() && !is_url(provider.base_url))
+    problems.add(where, "base_url must begin with http:// or https://");
   while (provider.base_url.ends_with('/')) provider.base_url.pop_back();
   if (!provider.api_key_env.empty() && provider.api_key.empty()) {
     const auto found = environment.find(provider.api_key_env);
@@ -49,6 +60,15 @@ void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const
       provider.api_key = found->second;
     }
   }
+  for (const std::string& variable : provider.api_keys_env) {
+    const auto found = environment.find(variable);
+    if (found == environment.end() || found->second.empty()) {
+      problems.add(where, fmt::format("api_keys_env names the variable {}, which is not set", variable));
+    } else {
+      provider.further_api_keys.push_back(found->second);
+    }
+  }
+  if (provider.location == "auto") provider.location = is_local_url(provider.base_url) ? "local" : "cloud";
   const bool clean = std::ranges::all_of(provider.api_key, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
   if (!clean) problems.add(where, "the key contains blanks or control characters; copy it again");
   const auto fall_back = [](auto& value, auto common) {
@@ -62,6 +82,15 @@ void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const
   fall_back(provider.concurrent_max, llm.concurrent_max);
 }
 
+// The name of the model that a file holds: a GGUF file's, without the ending. Nothing for a directory of models.
+std::optional<std::string> model_name(std::string_view path) {
+  constexpr std::string_view kEnding = ".gguf";
+  if (!path.ends_with(kEnding)) return std::nullopt;
+  path.remove_suffix(kEnding.size());
+  const std::string name(path.substr(path.rfind('/') + 1));
+  return name.empty() ? std::nullopt : std::optional(name);
+}
+
 void complete_providers(Settings& settings, const Environment& environment, Problems& problems) {
   add_openai(settings);
   std::set<std::string, std::less<>> names;
@@ -73,6 +102,10 @@ void complete_providers(Settings& settings, const Environment& environment, Prob
   }
   if (settings.chat.default_model == "auto") {
     settings.chat.default_model = "tessera/extractive";
+    if (const auto local = model_name(settings.llama_cpp.model_path)) {
+      settings.chat.default_model = "llama_cpp/" + *local;
+      return;
+    }
     for (const ProviderSettings& provider : settings.providers) {
       if (provider.models.empty()) continue;
       settings.chat.default_model = provider.models.front();
@@ -81,31 +114,59 @@ void complete_providers(Settings& settings, const Environment& environment, Prob
   }
 }
 
-void complete_embedding(Settings& settings, Problems& problems) {
-// The name of the model that a file holds: a GGUF file's, without the ending. Nothing for a directory of models.
-std::optional<std::string> model_name(std::string_view path) {
-  constexpr std::string_view kEnding = ".gguf";
-  if (!path.ends_with(kEnding)) return std::nullopt;
-  path.remove_suffix(kEnding.size());
-  const std::string name(path.substr(path.rfind('/') + 1));
-  return name.empty() ? std::nullopt : std::optional(name);
+void complete_models(Settings& settings, Problems& problems) {
+  std::set<std::string, std::less<>> names;
+  for (RoutedModelSettings& model : settings.models) {
+    const std::string where = fmt::format("models: {}", model.name.empty() ? "(unnamed)" : model.name);
+    if (model.name.empty()) problems.add(where, "every model needs a name");
+    if (model.name == "auto") problems.add(where, "this name is taken; choose another");
+    if (!names.insert(model.name).second) problems.add("models", fmt::format("\"{}\" is there twice", model.name));
+    for (const std::string& alias : model.aliases) {
+      if (!names.insert(alias).second) problems.add(where, fmt::format("the name \"{}\" is there twice", alias));
+    }
+    for (const std::string& provider : model.providers) {
+      const auto named = [&](const ProviderSettings& each) { return each.name == provider; };
+      if (provider == kLocalProvider) continue;
+      if (std::ranges::none_of(settings.providers, named)) {
+        problems.add(where, fmt::format("no provider is called \"{}\"; add it under providers", provider));
+      }
+    }
+    if (model.upstream.empty()) model.upstream = model.name;
+    if ((model.price_prompt < 0) != (model.price_completion < 0)) {
+      problems.add(where, "price_prompt and price_completion belong together; give both");
+    }
+  }
+  const auto named = [&](const ProviderSettings& each) { return each.name == settings.llm.provider; };
+  if (settings.llm.provider != "auto" && settings.llm.provider != "llama_cpp" &&
+      std::ranges::none_of(settings.providers, named)) {
+    problems.add("llm.provider", "is auto or the name of a provider; no provider has this name");
+  }
+  if (settings.llm.backoff_max_ms < settings.llm.backoff_min_ms) {
+    problems.add("llm.backoff_max_ms", "must not be below llm.backoff_min_ms");
+  }
+  if (settings.llm.breaker_open_max_ms < settings.llm.breaker_open_ms) {
+    problems.add("llm.breaker_open_max_ms", "must not be below llm.breaker_open_ms");
+  }
 }
 
+void complete_embedding(Settings& settings, Problems& problems) {
   static constexpr std::pair<std::string_view, int64_t> kKnown[] = {{kBuiltInEmbedder, 256},
                                                                     {"text-embedding-3-small", 1536},
                                                                     {"text-embedding-3-large", 3072},
                                                                     {"text-embedding-ada-002", 1536}};
   EmbeddingSettings& embedding = settings.embedding;
+  if (embedding.provider == kLocalProvider) {
+    const auto name = model_name(settings.llama_cpp.embedding_model_path);
+    if (!name) problems.add("embedding.provider", "llama_cpp needs llama_cpp.embedding_model_path, a GGUF file");
+    if (name && embedding.model == kBuiltInEmbedder) embedding.model = *name;
+    return;  // the file says how long its vectors are
+  }
   if (embedding.provider.empty() && embedding.model != kBuiltInEmbedder && settings.providers.size() == 1) {
     embedding.provider = settings.providers.front().name;
   }
   if (embedding.provider.empty() != (embedding.model == kBuiltInEmbedder)) {
     problems.add("embedding", embedding.provider.empty()
                                   ? "the built-in model is tessera/static-256; another embedding.model needs "
-    if (const auto local = model_name(settings.llama_cpp.model_path)) {
-      settings.chat.default_model = "llama_cpp/" + *local;
-      return;
-    }
                                     "embedding.provider"
                                   : "embedding.provider needs embedding.model, the name of one of its models");
   }
@@ -127,12 +188,13 @@ std::optional<std::string> model_name(std::string_view path) {
 }
 
 void check_together(const Settings& settings, Problems& problems) {
-  if (settings.auth.mode == "keys") {
-    problems.add("auth.mode", "keys are not available in this version; use open, on a loopback address");
-  } else if (!is_loopback(settings.server.host)) {
+  if (settings.auth.mode == "open" && !is_loopback(settings.server.host)) {
     problems.add("server.host",
-                 "this address can be reached from other machines, and auth.mode open would let everyone in; listen on "
-                 "127.0.0.1 and put a proxy that checks who calls in front");
+                 "this address can be reached from other machines, and auth.mode open would let everyone in; make a "
+                 "key with `tessera keys create` and set auth.mode to keys, or listen on 127.0.0.1");
+  }
+  if (settings.auth.mode == "keys" && settings.storage.backend == "memory") {
+    problems.add("auth.mode", "keys are kept in the database; set storage.backend to sqlite");
   }
   if (settings.storage.backend == "sqlite" && settings.storage.directory.empty()) {
     problems.add("storage.directory", "must name a directory");
@@ -154,13 +216,8 @@ void check_together(const Settings& settings, Problems& problems) {
 }  // namespace
 
 void complete(Settings& settings, const Environment& environment, Problems& problems) {
-  if (embedding.provider == kLocalProvider) {
-    const auto name = model_name(settings.llama_cpp.embedding_model_path);
-    if (!name) problems.add("embedding.provider", "llama_cpp needs llama_cpp.embedding_model_path, a GGUF file");
-    if (name && embedding.model == kBuiltInEmbedder) embedding.model = *name;
-    return;  // the file says how long its vectors are
-  }
   complete_providers(settings, environment, problems);
+  complete_models(settings, problems);
   complete_embedding(settings, problems);
   check_together(settings, problems);
 }

@@ -218,7 +218,8 @@ TEST(Load, AnOpenServerStaysOnThisMachine) {
   for (const std::string host : {"127.0.0.1", "127.1.2.3", "localhost", "::1"}) {
     EXPECT_EQ(loaded(from_flags({{"server.host", host}})).server.host, host);
   }
-  EXPECT_THAT(problem(from_flags({{"auth.mode", "keys"}})), HasSubstr("not available in this version"));
+  EXPECT_EQ(loaded(from_flags({{"auth.mode", "keys"}, {"server.host", "0.0.0.0"}})).server.host, "0.0.0.0");
+  EXPECT_THAT(problem(from_flags({{"auth.mode", "keys"}, {"storage.backend", "memory"}})), HasSubstr("sqlite"));
 }
 
 TEST(Load, SettingsAreCheckedAgainstEachOther) {
