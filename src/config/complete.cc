@@ -68,7 +68,12 @@ void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const
       provider.further_api_keys.push_back(found->second);
     }
   }
-  if (provider.location == "auto") provider.location = is_local_url(provider.base_url) ? "local" : "cloud";
+  if (provider.location == "auto") {
+    // These kinds live on this machine unless an address says otherwise.
+    static constexpr std::string_view kAtHome[] = {"ollama", "lmstudio", "llama-server", "vllm"};
+    const bool at_home = provider.base_url.empty() && std::ranges::find(kAtHome, provider.type) != std::end(kAtHome);
+    provider.location = at_home || is_local_url(provider.base_url) ? "local" : "cloud";
+  }
   const bool clean = std::ranges::all_of(provider.api_key, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
   if (!clean) problems.add(where, "the key contains blanks or control characters; copy it again");
   const auto fall_back = [](auto& value, auto common) {

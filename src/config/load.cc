@@ -47,6 +47,15 @@ std::string cut(std::string_view word) {
   return result;
 }
 
+// A list of entries with fields, such as providers.
+template <class Entry>
+struct EntryList {
+  std::string_view name;
+  std::string_view one;  // "a provider"
+  std::span<const EntryFieldInfo<Entry>> fields;
+  std::vector<Entry>& entries;
+};
+
 // Applies the sources in order to one Settings, collecting what is wrong.
 class Loader {
  public:
@@ -69,8 +78,10 @@ class Loader {
   }
   void set_node(const SettingInfo& info, const File& file, const YamlNode& node);
   void apply_section(const File& file, const YamlNode::Entry& entry);
-  void apply_providers(const File& file, const YamlNode& node);
-  void apply_provider(const File& file, const YamlNode& node, ProviderSettings& provider);
+  template <class Entry>
+  void apply_entries(const File& file, const YamlNode& node, EntryList<Entry> list);
+  template <class Entry>
+  void apply_entry(const File& file, const YamlNode& node, Entry& entry, const EntryList<Entry>& list);
   void set_alias(const SettingInfo& info, const Alias& alias, std::string_view value);
   void check_unknown(const Environment& environment);
   static std::string at(const File& file, int line) { return fmt::format("{}:{}", file.name, line); }
@@ -131,6 +142,7 @@ void Loader::apply_section(const File& file, const YamlNode::Entry& entry) {
   if (!known) {
     std::vector<std::string> names = all_names();
     names.emplace_back("providers");
+    names.emplace_back("models");
     for (const SectionInfo& section : sections) names.emplace_back(section.name);
     problems_.add(at(file, entry.line),
                   fmt::format("unknown setting \"{}\"{}", cut(entry.key), meant(entry.key, names)));
@@ -153,48 +165,50 @@ void Loader::apply_section(const File& file, const YamlNode::Entry& entry) {
   }
 }
 
-void Loader::apply_provider(const File& file, const YamlNode& node, ProviderSettings& provider) {
+template <class Entry>
+void Loader::apply_entry(const File& file, const YamlNode& node, Entry& target, const EntryList<Entry>& list) {
   std::vector<std::string> names;
-  for (const ProviderFieldInfo& info : provider_fields_table()) names.emplace_back(info.member);
+  for (const auto& info : list.fields) names.emplace_back(info.member);
   for (const YamlNode::Entry& entry : node.entries) {
-    const auto table = provider_fields_table();
-    const auto info = std::ranges::find(table, std::string_view(entry.key), &ProviderFieldInfo::member);
+    const auto info = std::ranges::find(list.fields, std::string_view(entry.key), &EntryFieldInfo<Entry>::member);
     const std::string where = at(file, entry.line);
-    if (info == table.end()) {
+    if (info == list.fields.end()) {
       problems_.add(where,
-                    fmt::format("unknown field \"{}\" of a provider{}", cut(entry.key), meant(entry.key, names)));
+                    fmt::format("unknown field \"{}\" of {}{}", cut(entry.key), list.one, meant(entry.key, names)));
       continue;
     }
     Result<> done;
     if (entry.value.type == YamlNode::Type::list && info->kind == Kind::list) {
-      if (auto values = strings(file, "providers." + entry.key, entry.value)) {
-        done = assign_list(info->field(provider), *std::move(values));
+      if (auto values = strings(file, fmt::format("{}.{}", list.name, entry.key), entry.value)) {
+        done = assign_list(info->field(target), *std::move(values));
       }
     } else if (entry.value.type == YamlNode::Type::scalar) {
-      done = assign(info->field(provider), info->kind, info->limits, entry.value.text);
+      done = assign(info->field(target), info->kind, info->limits, entry.value.text);
     } else if (entry.value.type != YamlNode::Type::null) {
       done = base::fail(Code::invalid, "CONFIG_INVALID", "takes one value");
     }
     if (!done) {
-      problems_.add(where, fmt::format("providers.{} {}{}", entry.key, done.error().message,
+      problems_.add(where, fmt::format("{}.{} {}{}", list.name, entry.key, done.error().message,
                                        shown(entry.value.text, info->limits)));
     }
   }
 }
 
-void Loader::apply_providers(const File& file, const YamlNode& node) {
+template <class Entry>
+void Loader::apply_entries(const File& file, const YamlNode& node, EntryList<Entry> list) {
   if (node.type == YamlNode::Type::null) return;
   if (node.type != YamlNode::Type::list || node.items.size() > 100) {
-    problems_.add(at(file, node.line), "providers must be a list of at most 100 entries: `- name: ...`");
+    problems_.add(at(file, node.line),
+                  fmt::format("{} must be a list of at most 100 entries: `- name: ...`", list.name));
     return;
   }
   for (const YamlNode& item : node.items) {
     if (item.type != YamlNode::Type::map) {
-      problems_.add(at(file, item.line), "each entry of providers must have fields: `- name: ...`");
+      problems_.add(at(file, item.line), fmt::format("each entry of {} must have fields: `- name: ...`", list.name));
       continue;
     }
-    apply_provider(file, item, loaded_.providers.emplace_back());
-    origins_["providers." + loaded_.providers.back().name] = at(file, item.line);
+    apply_entry(file, item, list.entries.emplace_back(), list);
+    origins_[fmt::format("{}.{}", list.name, list.entries.back().name)] = at(file, item.line);
   }
 }
 
@@ -215,7 +229,11 @@ void Loader::apply_file(const File& file) {
   }
   for (const YamlNode::Entry& entry : root->entries) {
     if (entry.key == "providers") {
-      apply_providers(file, entry.value);
+      apply_entries(file, entry.value,
+                    EntryList<ProviderSettings>{"providers", "a provider", provider_fields_table(), loaded_.providers});
+    } else if (entry.key == "models") {
+      apply_entries(file, entry.value,
+                    EntryList<RoutedModelSettings>{"models", "a model", routed_model_fields_table(), loaded_.models});
     } else {
       apply_section(file, entry);
     }

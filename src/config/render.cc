@@ -87,6 +87,53 @@ void append_json(std::string& out, FieldRef field, Kind kind, const Limits& limi
   }
 }
 
+template <class Entry>
+void append_entries_yaml(std::string& out, std::string_view name, std::span<const EntryFieldInfo<Entry>> fields,
+                         std::vector<Entry>& entries) {
+  if (!entries.empty()) out += fmt::format("\n{}:\n", name);
+  for (Entry& entry : entries) {
+    std::string_view dash = "- ";
+    for (const auto& info : fields) {
+      out += fmt::format("  {}{}: {}\n", dash, info.member, value_of(info.field(entry), info.kind, info.limits));
+      dash = "  ";
+    }
+  }
+}
+
+template <class Entry>
+void append_entries_json(std::string& out, std::string_view name, std::span<const EntryFieldInfo<Entry>> fields,
+                         std::vector<Entry>& entries) {
+  out += fmt::format(",\"{}\":[", name);
+  bool first = true;
+  for (Entry& entry : entries) {
+    out += std::exchange(first, false) ? "{" : ",{";
+    std::string_view comma;
+    for (const auto& info : fields) {
+      out += fmt::format("{}\"{}\":", comma, info.member);
+      append_json(out, info.field(entry), info.kind, info.limits);
+      comma = ",";
+    }
+    out += '}';
+  }
+  out += ']';
+}
+
+template <class Entry>
+void append_fields_text(std::string& out, std::string_view name, std::span<const EntryFieldInfo<Entry>> fields) {
+  out += fmt::format("\n{}: a list; the fields of an entry:\n", name);
+  for (const auto& info : fields) {
+    out += fmt::format("  {}: {} ({})\n", info.member, info.help, accepts(info.kind, info.limits));
+  }
+}
+
+template <class Entry>
+void append_fields_markdown(std::string& out, std::span<const EntryFieldInfo<Entry>> fields) {
+  out += "| Field | Accepts | Meaning |\n|---|---|---|\n";
+  for (const auto& info : fields) {
+    out += fmt::format("| `{}` | {} | {} |\n", info.member, escape_cell(accepts(info.kind, info.limits)), info.help);
+  }
+}
+
 }  // namespace
 
 std::string show_yaml(const Loaded& loaded) {
@@ -103,14 +150,8 @@ std::string show_yaml(const Loaded& loaded) {
     const auto origin = loaded.origins.find(info.name());
     out += origin == loaded.origins.end() ? line + "\n" : fmt::format("{:<48} # {}\n", line, origin->second);
   }
-  if (!view.settings.providers.empty()) out += "\nproviders:\n";
-  for (ProviderSettings& provider : view.settings.providers) {
-    std::string_view dash = "- ";
-    for (const ProviderFieldInfo& info : provider_fields_table()) {
-      out += fmt::format("  {}{}: {}\n", dash, info.member, value_of(info.field(provider), info.kind, info.limits));
-      dash = "  ";
-    }
-  }
+  append_entries_yaml(out, "providers", provider_fields_table(), view.settings.providers);
+  append_entries_yaml(out, "models", routed_model_fields_table(), view.settings.models);
   return out;
 }
 
@@ -128,19 +169,10 @@ std::string show_json(const Settings& settings) {
     out += fmt::format("\"{}\":", info.member);
     append_json(out, info.field(view.settings), info.kind, info.limits);
   }
-  out += "},\"providers\":[";
-  bool first = true;
-  for (ProviderSettings& provider : view.settings.providers) {
-    out += std::exchange(first, false) ? "{" : ",{";
-    std::string_view comma;
-    for (const ProviderFieldInfo& info : provider_fields_table()) {
-      out += fmt::format("{}\"{}\":", comma, info.member);
-      append_json(out, info.field(provider), info.kind, info.limits);
-      comma = ",";
-    }
-    out += '}';
-  }
-  return out += "]}";
+  out += "}";
+  append_entries_json(out, "providers", provider_fields_table(), view.settings.providers);
+  append_entries_json(out, "models", routed_model_fields_table(), view.settings.models);
+  return out += "}";
 }
 
 std::string reference_text() {
@@ -157,10 +189,8 @@ std::string reference_text() {
       out += '\n';
     }
   }
-  out += "\nproviders: a list; the fields of an entry:\n";
-  for (const ProviderFieldInfo& info : provider_fields_table()) {
-    out += fmt::format("  {}: {} ({})\n", info.member, info.help, accepts(info.kind, info.limits));
-  }
+  append_fields_text(out, "providers", provider_fields_table());
+  append_fields_text(out, "models", routed_model_fields_table());
   return out;
 }
 
@@ -198,10 +228,14 @@ std::string reference_markdown() {
       "\n## providers\n\nModel providers, as a list in the file:\n\n"
       "```yaml\nproviders:\n  - name: openai\n    base_url: https://api.openai.com/v1\n    api_key_env: "
       "OPENAI_API_KEY\n"
-      "    models: [gpt-4o-mini]\n```\n\n| Field | Accepts | Meaning |\n|---|---|---|\n";
-  for (const ProviderFieldInfo& info : provider_fields_table()) {
-    out += fmt::format("| `{}` | {} | {} |\n", info.member, accepts(info.kind, info.limits), info.help);
-  }
+      "    models: [gpt-4o-mini]\n```\n\n";
+  append_fields_markdown(out, provider_fields_table());
+  out +=
+      "\n## models\n\nModels with what the providers do not say of them, as a list in the file. A model needs no entry "
+      "to be\nused; an entry changes what is shipped of it, gives it other names, or says who stands in for it:\n\n"
+      "```yaml\nmodels:\n  - name: smart\n    upstream: gpt-4o\n    providers: [openai, azure]\n    fallbacks: "
+      "[gpt-4o-mini]\n    price_prompt: 2.50\n    price_completion: 10\n```\n\n";
+  append_fields_markdown(out, routed_model_fields_table());
   out += "\nAll settings take effect at the next start.\n";
   return out;
 }
@@ -222,7 +256,9 @@ std::string reference_yaml() {
   }
   out +=
       "\n# Model providers.\n#providers:\n#  - name: openai\n#    base_url: https://api.openai.com/v1\n"
-      "#    api_key_env: OPENAI_API_KEY\n#    models: [gpt-4o-mini]\n";
+      "#    api_key_env: OPENAI_API_KEY\n#    models: [gpt-4o-mini]\n"
+      "\n# Models with prices, aliases and stand-ins of your own.\n#models:\n#  - name: smart\n#    upstream: gpt-4o\n"
+      "#    fallbacks: [gpt-4o-mini]\n";
   return out;
 }
 

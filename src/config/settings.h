@@ -21,12 +21,22 @@ namespace tessera::config {
 #undef TESSERA_SECTION_END
 
 /// One entry of `providers:`; the members are the rows of providers.def. After loading, `api_key` holds the key that
-/// `api_key_env` named, and a timeout or limit left at 0 has been filled in from `llm`.
+/// `api_key_env` named, `further_api_keys` those of `api_keys_env`, and a timeout or limit left at 0 has been filled in
+/// from `llm`.
 struct ProviderSettings {
 #define TESSERA_PROVIDER(member, kind, default_value, limits, help) \
   TypeOf<Kind::kind> member = detail::initial<Kind::kind>(default_value);
 #include "config/providers.def"
 #undef TESSERA_PROVIDER
+  std::vector<std::string> further_api_keys;
+};
+
+/// One entry of `models:`; the members are the rows of models.def.
+struct RoutedModelSettings {
+#define TESSERA_ROUTED_MODEL(member, kind, default_value, limits, help) \
+  TypeOf<Kind::kind> member = detail::initial<Kind::kind>(default_value);
+#include "config/models.def"
+#undef TESSERA_ROUTED_MODEL
 };
 
 /// Everything that can be configured, typed: `settings.server.port`. A value; loaded once by `load` (load.h) and shared
@@ -41,6 +51,7 @@ struct Settings {
 #undef TESSERA_SECTION_END
 
   std::vector<ProviderSettings> providers;
+  std::vector<RoutedModelSettings> models;
 };
 
 using Snapshot = std::shared_ptr<const Settings>;

@@ -68,6 +68,16 @@ std::span<const ProviderFieldInfo> provider_fields_table() {
   return kTable;
 }
 
+std::span<const RoutedModelFieldInfo> routed_model_fields_table() {
+  static const RoutedModelFieldInfo kTable[] = {
+#define TESSERA_ROUTED_MODEL(member, kind, default_value, limits, help) \
+  {#member, Kind::kind, limits, help, [](RoutedModelSettings& model) -> FieldRef { return &model.member; }},
+#include "config/models.def"
+#undef TESSERA_ROUTED_MODEL
+  };
+  return kTable;
+}
+
 std::string SettingInfo::name() const {
   std::string result(section);
   result += '.';

@@ -22,7 +22,7 @@ struct Limits {
 
 enum class Reload { live, restart };
 
-/// Points at one member of a Settings or ProviderSettings.
+/// Points at one member of a Settings or of an entry of a list.
 using FieldRef = std::variant<bool*, int64_t*, double*, std::string*, base::Millis*, std::vector<std::string>*>;
 
 /// One row of settings.def. Strings are constants.
@@ -43,14 +43,17 @@ struct SettingInfo {
   [[nodiscard]] std::string environment_name() const;
 };
 
-/// One row of providers.def.
-struct ProviderFieldInfo {
+/// One row of the fields of a list's entries: providers.def, models.def.
+template <class Entry>
+struct EntryFieldInfo {
   std::string_view member;
   Kind kind = Kind::text;
   Limits limits;
   std::string_view help;
-  FieldRef (*field)(ProviderSettings&) = nullptr;
+  FieldRef (*field)(Entry&) = nullptr;
 };
+using ProviderFieldInfo = EntryFieldInfo<ProviderSettings>;
+using RoutedModelFieldInfo = EntryFieldInfo<RoutedModelSettings>;
 
 struct SectionInfo {
   std::string_view name;
@@ -61,6 +64,7 @@ struct SectionInfo {
 std::span<const SettingInfo> settings_table();
 std::span<const SectionInfo> sections_table();
 std::span<const ProviderFieldInfo> provider_fields_table();
+std::span<const RoutedModelFieldInfo> routed_model_fields_table();
 
 /// Another environment name of a setting, taken apart.
 struct Alias {
