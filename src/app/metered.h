@@ -1,10 +1,14 @@
 #pragma once
 
+#include <map>
 #include <memory>
+#include <shared_mutex>
+#include <string>
 
 #include "base/clock.h"
 #include "core/chat_model.h"
 #include "core/embedder.h"
+#include "core/model_ports.h"
 #include "core/retriever.h"
 #include "observe/metrics.h"
 
@@ -52,11 +56,18 @@ class MeteredCatalog final : public core::ModelCatalog {
   [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view id) const override { return inner_.info(id); }
   [[nodiscard]] std::vector<core::ModelInfo> list() const override { return inner_.list(); }
   [[nodiscard]] std::string default_model() const override { return inner_.default_model(); }
+  [[nodiscard]] core::ModelPorts ports(std::string_view id) const override;
 
  private:
+  static constexpr size_t kKnownMax = 1000;
+
   const core::ModelCatalog& inner_;
   observe::Metrics& metrics_;
   const base::Clock& clock_;
+  mutable std::shared_mutex mutex_;
+  mutable std::map<std::string, core::ModelPorts, std::less<>> known_ports_;  // guarded by mutex_
+  // Models by the names they were asked for. guarded by mutex_
+  mutable std::map<std::string, std::shared_ptr<core::ChatModel>, std::less<>> known_;
 };
 
 }  // namespace tessera::app

@@ -1,7 +1,11 @@
 #include "app/models.h"
 
 #include "app/metered.h"
+#include "app/model_routes.h"
+#include "app/profile_settings.h"
 #include "index/embedding/static_embedder.h"
+#include "llm/engines/engine_embedder.h"
+#include "llm/engines/model_file.h"
 #include "llm/extractive/extractive_model.h"
 #include "llm/mock/mock_model.h"
 #include "llm/model_catalog.h"
@@ -40,10 +44,49 @@ llm::OpenAiEmbedderOptions embedder_options(const config::EmbeddingSettings& emb
   return options;
 }
 
+/// The embedder of local models that the settings ask for, or null.
+std::shared_ptr<core::Embedder> local_embedder(const config::Settings& settings, const llm::LocalEngines* engines) {
+  if (engines == nullptr || settings.embedding.provider != llm::kLocalProvider) return nullptr;
+  llm::EnginePool* const pool = engines->pool(llm::EngineKind::embedding);
+  if (pool == nullptr) return nullptr;
+  auto dimensions = static_cast<size_t>(settings.embedding.dimensions);
+  if (const auto file = llm::read_model_file(pool->spec().model_path); file && dimensions == 0) {
+    dimensions = file->embedding_length;
+  }
+  return std::make_shared<llm::EngineEmbedder>(*pool, settings.embedding.model, dimensions,
+                                               static_cast<size_t>(settings.embedding.batch_size));
+}
+
+ModelRoutes::Means route_means(const Models::Means& means) {
+  ModelRoutes::Means route{.http = means.http,
+                           .metrics = means.metrics,
+                           .profiles = *means.profiles,
+                           .clock = means.clock,
+                           .random = means.random,
+                           .decorate = {},
+                           .local = {},
+                           .counter = means.counter};
+  if (means.account) {
+    route.decorate = [account = means.account](std::shared_ptr<core::ChatModel> model, const core::EndpointInfo& info) {
+      return account(std::move(model), info.provider);
+    };
+  }
+  // Local models come first: where a provider has one of the same name, the local one answers.
+  if (means.engines != nullptr && !means.engines->chat_models().empty()) {
+    route.local = {std::string(llm::kLocalProvider), means.engines->chat_models(), means.engines->chat(), {}};
+  }
+  return route;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings, Means means) {
   std::unique_ptr<Models> models(new Models);
+  if (means.profiles == nullptr) {
+    models->own_profiles_ = std::make_unique<llm::ProfileTable>(profile_changes(settings));
+    means.profiles = models->own_profiles_.get();
+  }
+  ModelRoutes routes(settings, route_means(means));
   TESSERA_TRY(index::StaticEmbedder embedder, index::StaticEmbedder::embedded());
   const auto built_in = std::make_shared<index::StaticEmbedder>(std::move(embedder));
 
@@ -52,18 +95,23 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
                      .models = {std::string(llm::kExtractiveModelId)},
                      .model = std::make_shared<llm::ExtractiveModel>(built_in, means.clock),
                      .needs_sources = true});
+  if (auto local = local_embedder(settings, means.engines)) {
+    models->embedders_.push_back(std::make_shared<MeteredEmbedder>(std::move(local), means.metrics, means.clock));
+  }
+  if (means.engines != nullptr && !means.engines->other_models().empty()) {
+    entries.push_back({.provider = std::string(llm::kLocalProvider),
+                       .models = means.engines->other_models(),
+                       .model = means.engines->chat(),
+                       .ports = means.engines->ports()});
+  }
+  for (llm::CatalogEntry& entry : routes.others()) entries.push_back(std::move(entry));
   for (const config::ProviderSettings& provider : settings.providers) {
+    if (settings.embedding.provider != provider.name) continue;
     const auto client = std::make_shared<llm::ProviderClient>(provider_options(provider, settings.llm, means.metrics),
                                                               means.http, means.clock, means.random);
-    entries.push_back({.provider = provider.name,
-                       .models = provider.models,
-                       .model = llm::make_provider_model(client),
-                       .any_model = true});
-    if (settings.embedding.provider == provider.name) {
-      models->embedders_.push_back(std::make_shared<MeteredEmbedder>(
-          std::make_shared<llm::OpenAiEmbedder>(embedder_options(settings.embedding), client), means.metrics,
-          means.clock));
-    }
+    models->embedders_.push_back(std::make_shared<MeteredEmbedder>(
+        std::make_shared<llm::OpenAiEmbedder>(embedder_options(settings.embedding), client), means.metrics,
+        means.clock));
   }
   if (settings.mock.enabled) {
     entries.push_back({.provider = "mock",
@@ -76,7 +124,8 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
   std::vector<core::Embedder*> table;
   for (const auto& each : models->embedders_) table.push_back(each.get());
   models->table_ = std::make_unique<rag::EmbedderTable>(std::move(table));
-  TESSERA_TRY(models->plain_catalog_, llm::ModelCatalog::create(std::move(entries), settings.chat.default_model));
+  TESSERA_TRY(models->plain_catalog_,
+              llm::ModelCatalog::create(std::move(entries), settings.chat.default_model, routes.named()));
   models->catalog_ = std::make_unique<MeteredCatalog>(*models->plain_catalog_, means.metrics, means.clock);
   return models;
 }

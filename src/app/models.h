@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -9,6 +11,8 @@
 #include "config/settings.h"
 #include "core/chat_model.h"
 #include "core/embedder.h"
+#include "llm/engines/local_engines.h"
+#include "llm/profiles/profile_table.h"
 #include "observe/metrics.h"
 #include "rag/embedder_table.h"
 #include "wire/http_client.h"
@@ -24,6 +28,12 @@ class Models {
     observe::Metrics& metrics;
     const base::Clock& clock;
     base::Random& random;
+    llm::LocalEngines* engines = nullptr;  ///< null: no local models
+    /// Puts accounting around a provider's models; empty: nothing is accounted for.
+    std::function<std::shared_ptr<core::ChatModel>(std::shared_ptr<core::ChatModel>, std::string provider)> account =
+        {};
+    const llm::ProfileTable* profiles = nullptr;  ///< null: made from the settings
+    const text::BpeCounter* counter = nullptr;    ///< null: nobody checks whether conversations fit their models
   };
   /// What `means` refers to outlives the models. Errors: MODEL_NOT_FOUND (chat.default_model names nothing).
   static base::Result<std::unique_ptr<Models>> create(const config::Settings& settings, Means means);
@@ -33,6 +43,7 @@ class Models {
 
  private:
   Models() = default;
+  std::unique_ptr<llm::ProfileTable> own_profiles_;
   std::vector<std::shared_ptr<core::Embedder>> embedders_;
   std::unique_ptr<rag::EmbedderTable> table_;
   std::unique_ptr<core::ModelCatalog> plain_catalog_;

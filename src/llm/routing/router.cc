@@ -269,10 +269,7 @@ Task<typename Leg::Result> Router::drive(const core::RequestContext& context, ty
     std::optional<Leg> leg;
     const auto delay = hedge_delay(which);
     if (delay) {
-      Race<Leg> both(ask, context);
-      both.turns[0] = *std::move(turn);
-      co_await race(context, both, progress);
-      leg.emplace(std::move(both.legs[both.winner]));
+      leg.emplace(co_await hedged<Leg>(context, ask, *std::move(turn), progress));
     } else {
       leg.emplace(ask);
       leg->result = co_await leg->start(*candidates_[which].model, candidates_[which].profile, context);
@@ -291,6 +288,33 @@ Task<typename Leg::Result> Router::drive(const core::RequestContext& context, ty
     TESSERA_CO_CHECK(context.check(clock_));
     if (!judge(leg->result.error()).elsewhere) co_return std::move(leg->result);
   }
+}
+
+template <class Leg>
+Task<Leg> Router::hedged(const core::RequestContext& context, typename Leg::Ask ask, Turn turn, Progress& progress) {
+  Race<Leg> both(ask, context);
+  both.turns[0] = std::move(turn);
+  co_await race(context, both, progress);
+  co_return std::move(both.legs[both.winner]);
+}
+
+bool Router::take_spare_turn(Progress& progress, Turn& turn) {
+  turn.which = choose(progress);
+  if (turn.which == kCandidatesMax) return false;
+  Endpoint& endpoint = *candidates_[turn.which].endpoint;
+  bool granted = false;
+  turn.permit = endpoint.lanes().try_acquire(granted);  // no waiting for what is only an attempt to be quicker
+  if (!granted) return false;
+  turn.began = clock_.now();
+  turn.pass = endpoint.breaker().ask(turn.began);
+  if (!turn.pass.granted) {
+    turn.permit.release();
+    return false;
+  }
+  progress.tried |= bit(turn.which);
+  ++progress.calls;
+  if (endpoint.counters().hedges != nullptr) endpoint.counters().hedges->increment();
+  return true;
 }
 
 // Runs one leg of a race to its end.
@@ -316,23 +340,10 @@ Task<void> Router::race(const core::RequestContext& context, Race<Leg>& race, Pr
   auto first = co_await race.finished.receive({.deadline = base::SystemClock().now() + delay, .token = {}});
   bool second = false;
   if (!first && !race.gate.claimed() && !context.cancel.cancelled()) {
-    const size_t which = choose(progress);
-    if (which != kCandidatesMax) {
-      Endpoint& endpoint = *candidates_[which].endpoint;
-      Turn& turn = race.turns[1];
-      turn.which = which;
-      turn.permit = endpoint.lanes().try_acquire(second);  // no waiting for what is only an attempt to be quicker
-      turn.began = clock_.now();
-      if (second) turn.pass = endpoint.breaker().ask(turn.began);
-      second = second && turn.pass.granted;
-      if (!second) turn.permit.release();
-      if (second) {
-        progress.tried |= bit(which);
-        ++progress.calls;
-        ++running;
-        if (endpoint.counters().hedges != nullptr) endpoint.counters().hedges->increment();
-        scope.spawn([this, &race] { return run_leg(race, 1); });
-      }
+    second = take_spare_turn(progress, race.turns[1]);
+    if (second) {
+      ++running;
+      scope.spawn([this, &race] { return run_leg(race, 1); });
     }
   }
   bool decided = false;
@@ -358,7 +369,6 @@ Task<void> Router::race(const core::RequestContext& context, Race<Leg>& race, Pr
     if (beaten && error != nullptr && error->code == Code::cancelled) error = &stopped;
     settle(progress, race.turns[i], error);
   }
-  if (!decided && second && judge(race.legs[0].result.error()).elsewhere == false) race.winner = 0;
 }
 
 Task<base::Result<std::string>> Router::relay(const core::RequestContext& context, const core::RelayRequest& request,

@@ -66,7 +66,11 @@ class Router final : public core::ChatModel {
   template <class Leg>
   core::Task<typename Leg::Result> drive(const core::RequestContext& context, typename Leg::Ask ask, uint32_t unfit);
   template <class Leg>
+  core::Task<Leg> hedged(const core::RequestContext& context, typename Leg::Ask ask, Turn turn, Progress& progress);
+  template <class Leg>
   core::Task<void> race(const core::RequestContext& context, Race<Leg>& race, Progress& progress);
+  /// A turn for the second leg, when somebody can take it at once.
+  [[nodiscard]] bool take_spare_turn(Progress& progress, Turn& turn);
   template <class Leg>
   core::Task<void> run_leg(Race<Leg>& race, size_t which);
 
