@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "llm/engines/engine_model.h"
+#include "llm/engines/engine_ports.h"
 
 namespace tessera::llm {
 namespace {
@@ -24,7 +25,7 @@ class LocalChat final : public RelayedModel {
     for (const auto& [model_name, model] : models_) {
       if (model_name == name) co_return co_await model->relay(context, request, sink, report);
     }
-    co_return base::fail(base::Code::not_found, "MODEL_NOT_FOUND", "this server has no local model of this name");
+    co_return base::fail(base::Code::not_found, "MODEL_NOT_FOUND", "this server has no local chat model of this name");
   }
 
  private:
@@ -42,7 +43,7 @@ LocalEngines::LocalEngines(LocalEnginesOptions options, Means means) : memory_(o
     const EngineSpec& spec = pools_.back()->spec();
     if (spec.kind == EngineKind::chat) models.emplace_back(spec.name, std::make_unique<EngineModel>(*pools_.back()));
   }
-  if (!models.empty()) chat_ = std::make_shared<LocalChat>(std::move(models));
+  chat_ = std::make_shared<LocalChat>(std::move(models));
 }
 
 LocalEngines::~LocalEngines() {
@@ -55,6 +56,20 @@ std::vector<std::string> LocalEngines::chat_models() const {
     if (pool->spec().kind == EngineKind::chat) names.push_back(pool->spec().name);
   }
   return names;
+}
+
+std::vector<std::string> LocalEngines::other_models() const {
+  std::vector<std::string> names;
+  for (const auto& pool : pools_) {
+    if (pool->spec().kind != EngineKind::chat) names.push_back(pool->spec().name);
+  }
+  return names;
+}
+
+core::ModelPorts LocalEngines::ports() const {
+  return engine_ports({.embedding = pool(EngineKind::embedding),
+                       .rerank = pool(EngineKind::rerank),
+                       .transcription = pool(EngineKind::transcription)});
 }
 
 EnginePool* LocalEngines::pool(EngineKind kind) const {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/chat_model.h"
-#include "core/embedder.h"
+#include "core/model_ports.h"
 #include "llm/engines/engine_pool.h"
 
 namespace tessera::llm {
@@ -33,9 +33,12 @@ class LocalEngines {
 
   /// Names of the chat models, in the order of the options.
   [[nodiscard]] std::vector<std::string> chat_models() const;
-  /// One model for all chat pools, by the request's model (with or without "llama_cpp/" before it); null: there is
-  /// none.
+  /// One model for all chat pools, by the request's model (with or without "llama_cpp/" before it); not_found for
+  /// others.
   [[nodiscard]] std::shared_ptr<core::ChatModel> chat() const { return chat_; }
+  /// Names of the models that do not chat, and what they do.
+  [[nodiscard]] std::vector<std::string> other_models() const;
+  [[nodiscard]] core::ModelPorts ports() const;
   /// The first pool of that kind; null: there is none.
   [[nodiscard]] EnginePool* pool(EngineKind kind) const;
   [[nodiscard]] std::vector<EngineStats> stats() const;
