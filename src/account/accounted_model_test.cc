@@ -78,8 +78,9 @@ class AccountedTest : public ::testing::Test {
   core::UsageRow sum() {
     core::LedgerFilter filter;
     filter.tenant = {"a"};
-    const auto rows = *sync_wait(spending_.sum_usage(filter, {core::LedgerGroup::model}, 10));
-    return rows.empty() ? core::UsageRow{} : rows[0];
+    const auto rows = sync_wait(spending_.sum_usage(filter, {core::LedgerGroup::model}, 10));
+    EXPECT_TRUE(rows.has_value()) << rows.error().name;
+    return !rows || rows->empty() ? core::UsageRow{} : rows->front();
   }
   base::Result<std::string> relay(core::ChatModel& model) {
     report_ = {};
