@@ -1,6 +1,7 @@
 // Anthropic's Messages -> OpenAI's chat completions: https://docs.anthropic.com/en/api/messages-streaming
 #include <fmt/format.h>
 
+#include <boost/json.hpp>
 #include <map>
 
 #include "llm/providers/anthropic_names.h"
@@ -129,7 +130,7 @@ class AnthropicReader final : public AnswerReader {
     const json::value* body = event.if_contains("content_block");
     if (body == nullptr || !body->is_object() || blocks_.size() >= kBlocksMax) return bad("a block that is none");
     Block& block = blocks_[count_of(event.if_contains("index"))];
-    block = {.whole = body->get_object()};
+    block.whole = body->get_object();
     const std::string_view type = text_of(block.whole.if_contains("type"));
     const std::string_view name = text_of(block.whole.if_contains("name"));
     if (type == "text") {

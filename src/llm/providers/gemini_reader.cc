@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/json.hpp>
 
 #include "llm/providers/relay_answer.h"
 #include "llm/providers/request_fields.h"
@@ -142,10 +143,10 @@ class GeminiReader final : public AnswerReader {
     return call;
   }
 
-  static std::string image_of(const json::object& data) {
+  static json::object image_of(const json::object& data) {
     const std::string url =
         fmt::format("data:{};base64,{}", text_of(data.if_contains("mimeType")), text_of(data.if_contains("data")));
-    return json::serialize(json::array{json::object{{"type", "image_url"}, {"image_url", {{"url", url}}}}});
+    return {{"type", "image_url"}, {"image_url", {{"url", url}}}};
   }
 
   void stream_part(size_t index, const json::object& part, std::string& out) {
@@ -155,7 +156,7 @@ class GeminiReader final : public AnswerReader {
       const size_t number = calls_[index]++;
       means_.writer.tool_begin(out, index, number, call_of(part, function->get_object(), index, number));
     } else if (data != nullptr && data->is_object()) {
-      means_.writer.extra(out, index, "images", image_of(data->get_object()));
+      means_.writer.extra(out, index, "images", json::serialize(json::array{image_of(data->get_object())}));
     } else if (part.contains("text")) {
       const std::string_view text = text_of(part.if_contains("text"));
       if (is_true(part.if_contains("thought"))) {
@@ -170,6 +171,7 @@ class GeminiReader final : public AnswerReader {
 
   ChoiceText whole_choice(const json::object& candidate) const {
     ChoiceText choice;
+    json::array images;
     json::array others;
     const auto index = static_cast<size_t>(count_of(candidate.if_contains("index")));
     each_part(candidate, [&](const json::object& part) {
@@ -178,13 +180,14 @@ class GeminiReader final : public AnswerReader {
       if (function != nullptr && function->is_object()) {
         choice.calls.push_back(call_of(part, function->get_object(), index, choice.calls.size()));
       } else if (data != nullptr && data->is_object()) {
-        choice.extras.emplace_back("images", image_of(data->get_object()));
+        images.push_back(image_of(data->get_object()));
       } else if (part.contains("text")) {
         (is_true(part.if_contains("thought")) ? choice.reasoning : choice.content) += text_of(part.if_contains("text"));
       } else {
         others.push_back(part);
       }
     });
+    if (!images.empty()) choice.extras.emplace_back("images", json::serialize(images));
     if (!others.empty()) choice.extras.emplace_back("content_parts", json::serialize(others));
     if (const json::value* grounding = member_of(candidate, "groundingMetadata")) {
       choice.extras.emplace_back("grounding_metadata", json::serialize(*grounding));

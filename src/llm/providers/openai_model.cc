@@ -8,10 +8,6 @@ namespace tessera::llm {
 
 using core::Task;
 
-namespace {
-constexpr base::Millis kEndMax{20};
-}  // namespace
-
 OpenAiModel::OpenAiModel(std::shared_ptr<ProviderClient> client) : client_(std::move(client)) {}
 
 Task<base::Result<std::string>> OpenAiModel::relay(const core::RequestContext& context,
@@ -19,6 +15,7 @@ Task<base::Result<std::string>> OpenAiModel::relay(const core::RequestContext& c
                                                    core::RelayReport& report) {
   const ProviderOptions& options = client_->options();
   report.provider = options.name;
+  report.model = client_->upstream_name(request.model);
   if (sink != nullptr) {
     TESSERA_CO_CHECK(co_await stream(context, request, *sink, report));
     co_return std::string();
@@ -41,27 +38,11 @@ Task<base::Result<>> OpenAiModel::stream(const core::RequestContext& context, co
   TESSERA_CO_TRY(
       ProviderClient::Stream response,
       co_await client_->open(context, provider_path(*options.kind, options.kind->chat, model), std::move(body)));
-  RelayStream events({options.name, options.api_key, request.include_usage}, report);
-  while (!events.done()) {
-    auto bytes = co_await response.body->next();
-    const bool ended = !bytes || !*bytes;
-    // A stream that is cut between its last word and "[DONE]" is whole.
-    if (!bytes && !events.complete()) co_return std::unexpected(client_->broken(context, std::move(bytes).error()));
-    const std::string_view whole = ended ? events.finish() : events.feed(**std::move(bytes));
-    if (!whole.empty()) {
-      report.started = events.answering();
-      TESSERA_CO_CHECK(co_await sink.on_events(whole));
-    }
-    if (events.error()) {
-      if (events.error()->name != "STREAM_ENDED") co_return std::unexpected(*events.error());
-      co_return std::unexpected(client_->broken(context, *events.error()));
-    }
-  }
+  report.model.clear();
+  const auto passed = co_await relay_events(*client_, context, *response.body,
+                                            {options.name, options.api_key, request.include_usage}, {&sink, report});
   if (report.model.empty()) report.model = model;
-  // The end of the response, mostly there already, keeps the connection usable for the next request.
-  response.body->set_idle_timeout(kEndMax);
-  (void)co_await response.body->next();
-  co_return base::Result<>{};
+  co_return passed;
 }
 
 Task<base::Result<std::vector<std::string>>> OpenAiModel::list_models(const core::RequestContext& context) {

@@ -8,6 +8,8 @@
 #include <ctime>
 
 #include "async/deadline.h"
+#include "llm/routing/backoff.h"
+#include "llm/routing/verdict.h"
 
 namespace tessera::llm {
 namespace {
@@ -174,14 +176,14 @@ std::string_view ProviderClient::upstream_name(std::string_view model) const {
   return named ? model.substr(name.size() + 1) : model;
 }
 
-base::Result<wire::ClientRequest> ProviderClient::prepare(const core::RequestContext& context, const std::string& path,
-                                                          const std::string& body) const {
+base::Result<wire::ClientRequest> ProviderClient::prepare(const core::RequestContext& context,
+                                                          const Outgoing& outgoing) const {
   TESSERA_CHECK(context.check(clock_));
   wire::ClientRequest request;
-  request.method = body.empty() ? "GET" : "POST";
-  request.url = options_.base_url + path;
-  request.body = body;
-  if (!body.empty()) request.headers.push_back({"Content-Type", "application/json"});
+  request.method = outgoing.body.empty() ? "GET" : "POST";
+  request.url = options_.base_url + outgoing.path;
+  request.body = outgoing.body;
+  if (!outgoing.body.empty()) request.headers.push_back({"Content-Type", outgoing.content_type});
   const ProviderKind& kind = *options_.kind;
   if (!options_.api_key.empty()) {
     request.headers.push_back({std::string(kind.auth_header), std::string(kind.auth_prefix) + options_.api_key});
@@ -220,8 +222,8 @@ base::Error ProviderClient::broken(const core::RequestContext& context, base::Er
 }
 
 Task<base::Result<ProviderClient::Stream>> ProviderClient::try_once(const core::RequestContext& context,
-                                                                    const std::string& path, const std::string& body) {
-  TESSERA_CO_TRY(wire::ClientRequest request, prepare(context, path, body));
+                                                                    const Outgoing& outgoing) {
+  TESSERA_CO_TRY(wire::ClientRequest request, prepare(context, outgoing));
   Stream stream;
   async::WaitBounds bounds;
   if (context.deadline != base::SteadyTime::max()) bounds.deadline = context.deadline;
@@ -266,26 +268,17 @@ Task<base::Result<ProviderClient::Stream>> ProviderClient::try_once(const core::
 
 std::optional<base::Millis> ProviderClient::pause_before_retry(const core::RequestContext& context,
                                                                const base::Error& error, int64_t attempt) const {
-  if (attempt >= options_.attempts_max) return std::nullopt;
-  const bool worth_it = error.name == "PROVIDER_RATE_LIMIT" || error.name == "PROVIDER_UNAVAILABLE" ||
-                        error.name == "PROVIDER_TIMEOUT" || error.name == "PROVIDER_FAILED";
-  if (!worth_it) return std::nullopt;
-  const int64_t doubled = options_.backoff_min.count() << std::min<int64_t>(attempt - 1, 20);
-  const int64_t longest = std::min(options_.backoff_max.count(), doubled);
-  // Half fixed, half random, so that callers turned away together do not come back together.
-  base::Millis pause(longest / 2 + static_cast<int64_t>(random_.below(static_cast<uint64_t>(longest / 2 + 1))));
-  if (error.retry_after) {
-    if (*error.retry_after > options_.backoff_max) return std::nullopt;  // too long to hold a request; tell the caller
-    pause = std::max(pause, *error.retry_after);
-  }
-  if (context.deadline != base::SteadyTime::max() && clock_.now() + pause >= context.deadline) return std::nullopt;
-  return pause;
+  if (attempt >= options_.attempts_max || !judge(error).again) return std::nullopt;
+  const FailedTry failed{
+      .attempt = attempt, .asked = error.retry_after, .now = clock_.now(), .deadline = context.deadline};
+  return llm::pause_before_retry({.min = options_.backoff_min, .max = options_.backoff_max}, failed, random_);
 }
 
 Task<base::Result<ProviderClient::Stream>> ProviderClient::open(const core::RequestContext& context, std::string path,
-                                                                std::string body) {
+                                                                std::string body, std::string content_type) {
+  const Outgoing outgoing{std::move(path), std::move(body), std::move(content_type)};
   for (int64_t attempt = 1;; ++attempt) {
-    auto stream = co_await try_once(context, path, body);
+    auto stream = co_await try_once(context, outgoing);
     if (stream) co_return stream;
     const auto pause = pause_before_retry(context, stream.error(), attempt);
     if (!pause) co_return stream;

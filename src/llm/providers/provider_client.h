@@ -78,15 +78,20 @@ class ProviderClient {
   /// The body of a 2xx response to `path` ("/chat/completions"); a GET when `body` is empty.
   core::Task<base::Result<std::string>> call(const core::RequestContext& context, std::string path, std::string body);
   /// A 2xx response whose body is read in pieces.
-  core::Task<base::Result<Stream>> open(const core::RequestContext& context, std::string path, std::string body);
+  core::Task<base::Result<Stream>> open(const core::RequestContext& context, std::string path, std::string body,
+                                        std::string content_type = "application/json");
   /// What an error of the transport means while a body is read.
   [[nodiscard]] base::Error broken(const core::RequestContext& context, base::Error error) const;
 
  private:
-  [[nodiscard]] base::Result<wire::ClientRequest> prepare(const core::RequestContext& context, const std::string& path,
-                                                          const std::string& body) const;
-  core::Task<base::Result<Stream>> try_once(const core::RequestContext& context, const std::string& path,
-                                            const std::string& body);
+  struct Outgoing {
+    std::string path;
+    std::string body;
+    std::string content_type;
+  };
+  [[nodiscard]] base::Result<wire::ClientRequest> prepare(const core::RequestContext& context,
+                                                          const Outgoing& outgoing) const;
+  core::Task<base::Result<Stream>> try_once(const core::RequestContext& context, const Outgoing& outgoing);
   /// Nothing when the error is final, else how long to wait before the next attempt.
   [[nodiscard]] std::optional<base::Millis> pause_before_retry(const core::RequestContext& context,
                                                                const base::Error& error, int64_t attempt) const;

@@ -7,7 +7,6 @@
 
 #include "llm/providers/provider_client.h"
 #include "text/json_skim.h"
-#include "text/utf8.h"
 
 namespace tessera::llm {
 namespace {
@@ -17,7 +16,7 @@ using text::JsonCursor;
 using text::JsonKind;
 using text::JsonMember;
 
-constexpr size_t kMessageMax = 600;
+constexpr base::Millis kEndMax{20};
 
 base::Error bad_response(std::string_view provider, std::string_view what) {
   return base::make_error(Code::upstream, "BAD_RESPONSE",
@@ -41,6 +40,9 @@ void read_usage(std::string_view usage, core::RelayReport& report) {
   at.enter_object();
   for (std::string_view key; at.next_member(key);) {
     const std::string_view value = at.skip();
+    if (key == "input_tokens") report.usage.prompt_tokens = count_of(value);
+    if (key == "output_tokens") report.usage.completion_tokens = count_of(value);
+    if (key == "input_tokens_details") report.usage.cached_prompt_tokens = cached_of(value);
     if (key == "prompt_tokens") report.usage.prompt_tokens = count_of(value);
     if (key == "completion_tokens") report.usage.completion_tokens = count_of(value);
     if (key == "prompt_cache_hit_tokens") report.usage.cached_prompt_tokens = count_of(value);
@@ -113,47 +115,7 @@ void note_choice(const ChoiceSeen& seen, core::RelayReport& report) {
   if (seen.index == 0 && !seen.finish.empty()) report.finish_reason = text::json_text(seen.finish).value_or("");
 }
 
-std::string_view error_word(const std::vector<JsonMember>& members, std::string_view key) {
-  const JsonMember* member = text::find_member(members, key);
-  return member != nullptr ? member->value : std::string_view();
-}
-
-// The HTTP status that an error object stands for; 0 when it says nothing of the kind.
-int status_of(const std::vector<JsonMember>& members) {
-  for (const char* key : {"status_code", "code", "status"}) {
-    const auto number = text::json_integer(error_word(members, key));
-    if (number && *number >= 400 && *number < 600) return static_cast<int>(*number);
-  }
-  for (const char* key : {"type", "code", "status"}) {
-    const std::string word = text::json_text(error_word(members, key)).value_or("");
-    if (word == "rate_limit_error" || word == "rate_limit_exceeded" || word == "RESOURCE_EXHAUSTED") return 429;
-    if (word == "insufficient_quota") return 429;
-    if (word == "overloaded_error" || word == "UNAVAILABLE") return 503;
-    if (word == "timeout_error" || word == "DEADLINE_EXCEEDED") return 504;
-    if (word == "authentication_error" || word == "permission_error" || word == "invalid_api_key") return 401;
-  }
-  return 0;
-}
-
 }  // namespace
-
-base::Error relayed_error(std::string_view provider, std::string_view error_json, std::string_view secret) {
-  std::vector<JsonMember> members;
-  std::string said;
-  if (text::skim_json_object(error_json, members)) {
-    const int status = status_of(members);
-    if (status >= 500 || status == 429 || status == 401 || status == 403 || status == 408) {
-      return provider_error(provider, status, fmt::format(R"({{"error":{}}})", error_json), std::nullopt);
-    }
-    said = text::json_text(error_word(members, "message")).value_or("");
-  } else {
-    said = text::json_text(error_json).value_or("");
-  }
-  remove_secret(said, secret);
-  if (said.size() > kMessageMax) said.resize(text::boundary_before(said, kMessageMax));
-  return base::make_error(Code::upstream, "PROVIDER_FAILED",
-                          fmt::format("the provider {} reported: {}", provider, said.empty() ? "an error" : said));
-}
 
 base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view body, core::RelayReport& report) {
   JsonCursor at(body);
@@ -179,6 +141,35 @@ base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view bod
   if (choices) return {};
   if (!error.empty()) return std::unexpected(relayed_error(watch.provider, error, watch.secret));
   return std::unexpected(bad_response(watch.provider, "no message"));
+}
+
+void read_usage_of(std::string_view body, core::RelayReport& report) {
+  std::vector<JsonMember> members;
+  if (!text::skim_json_object(body, members)) return;
+  const JsonMember* usage = text::find_member(members, "usage");
+  if (usage != nullptr && usage->kind == JsonKind::object) read_usage(usage->value, report);
+}
+
+base::Result<> read_relayed_object(const RelayWatch& watch, std::string_view body, core::RelayReport& report) {
+  std::vector<JsonMember> members;
+  if (!text::skim_json_object(body, members)) {
+    return std::unexpected(bad_response(watch.provider, "something that is not JSON"));
+  }
+  const JsonMember* error = text::find_member(members, "error");
+  if (error != nullptr && error->kind != JsonKind::null) {
+    return std::unexpected(relayed_error(watch.provider, error->value, watch.secret));
+  }
+  const JsonMember* model = text::find_member(members, "model");
+  if (model != nullptr) report.model = text::json_text(model->value).value_or(report.model);
+  const JsonMember* output = text::find_member(members, "output");
+  if (output != nullptr) {
+    JsonCursor at(output->value);
+    report.answer_bytes += answer_bytes(at, {}, 0);
+  }
+  const JsonMember* status = text::find_member(members, "status");
+  if (status != nullptr) report.finish_reason = status->value == "\"incomplete\"" ? "length" : "stop";
+  read_usage_of(body, report);
+  return {};
 }
 
 std::string_view RelayStream::feed(std::string bytes) {
@@ -257,6 +248,7 @@ bool RelayStream::take_event(std::string_view event) {
 
 bool RelayStream::take_data(std::string_view data) {
   if (data == "[DONE]") return done_ = true;
+  if (watch_.form == RelayForm::responses) return take_response_event(data);
   JsonCursor at(data);
   bool usage = false;
   bool empty = true;
@@ -294,6 +286,45 @@ bool RelayStream::take_data(std::string_view data) {
   return answering_ = true;
 }
 
+// Events of /responses name their type; the last one holds the whole response.
+bool RelayStream::take_response_event(std::string_view data) {
+  std::vector<JsonMember> members;
+  if (!text::skim_json_object(data, members)) {
+    fail(bad_response(watch_.provider, "a stream event that is not JSON"));
+    return false;
+  }
+  const JsonMember* type_member = text::find_member(members, "type");
+  const std::string_view type = type_member != nullptr ? type_member->value : std::string_view();
+  const JsonMember* response = text::find_member(members, "response");
+  if (type == "\"error\"" || type == "\"response.failed\"") {
+    std::vector<JsonMember> inner;
+    const bool nested = response != nullptr && text::skim_json_object(response->value, inner).has_value();
+    const JsonMember* error = text::find_member(nested ? inner : members, "error");
+    fail(relayed_error(watch_.provider, error != nullptr ? error->value : data, watch_.secret));
+    return false;
+  }
+  const JsonMember* delta = text::find_member(members, "delta");
+  if (delta != nullptr && delta->kind == JsonKind::string) {
+    report_.answer_bytes += static_cast<int64_t>(text::json_text_size(delta->value));
+  }
+  if (response != nullptr && response->kind == JsonKind::object) {
+    const bool last = type == "\"response.completed\"" || type == "\"response.incomplete\"";
+    core::RelayReport said;
+    if (const auto read = read_relayed_object(watch_, response->value, said); !read && last) {
+      fail(read.error());
+      return false;
+    }
+    report_.model = said.model;
+    if (last) {
+      seen_ = finished_ = 1;
+      report_.finish_reason = said.finish_reason;
+      report_.usage = said.usage;
+      report_.usage_reported = said.usage_reported;
+    }
+  }
+  return answering_ = true;
+}
+
 void RelayStream::take_choices(std::string_view choices) {
   JsonCursor at(choices);
   at.enter_array();
@@ -319,8 +350,34 @@ std::string_view RelayStream::finish() {
     return rest;
   }
   done_ = true;
+  if (watch_.form == RelayForm::responses) return rest;
   kept_ = std::string(rest) + "data: [DONE]\n\n";
   return kept_;
+}
+
+core::Task<base::Result<>> relay_events(const ProviderClient& client, const core::RequestContext& context,
+                                        wire::ClientStream& body, RelayWatch watch, RelayOutput output) {
+  RelayStream events(watch, output.report);
+  while (!events.done()) {
+    auto bytes = co_await body.next();
+    const bool ended = !bytes || !*bytes;
+    // A stream that is cut between its last word and "[DONE]" is whole.
+    if (!bytes && !events.complete()) co_return std::unexpected(client.broken(context, std::move(bytes).error()));
+    const std::string_view whole = ended ? events.finish() : events.feed(**std::move(bytes));
+    if (!whole.empty()) {
+      output.report.started = events.answering();
+      TESSERA_CO_CHECK(co_await output.sink->on_events(whole));
+    }
+    if (events.error()) {
+      if (events.error()->name != "STREAM_ENDED") co_return std::unexpected(*events.error());
+      co_return std::unexpected(client.broken(context, *events.error()));
+    }
+    if (ended) co_return base::Result<>{};
+  }
+  // The end of the response, mostly there already, keeps the connection usable for the next request.
+  body.set_idle_timeout(kEndMax);
+  (void)co_await body.next();
+  co_return base::Result<>{};
 }
 
 }  // namespace tessera::llm

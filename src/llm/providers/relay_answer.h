@@ -6,6 +6,8 @@
 
 #include "base/result.h"
 #include "core/chat_model.h"
+#include "llm/providers/provider_client.h"
+#include "llm/providers/relay_request.h"
 
 namespace tessera::llm {
 
@@ -16,15 +18,21 @@ struct RelayWatch {
   std::string_view provider;
   std::string_view secret;  ///< the provider's key, never passed on
   bool keep_usage = false;  ///< the event that holds nothing but usage is passed on
+  RelayForm form = RelayForm::chat;
 };
 
 /// Fills a report from a whole `/chat/completions` response, without building it. Errors: upstream BAD_RESPONSE (not
 /// JSON, no choices), PROVIDER_FAILED and its kin (an error in the body).
 base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view body, core::RelayReport& report);
 
-/// Watches a stream of chat completion events go by: cuts it into whole events, takes the report from them and says
-/// what is to be passed on, as bytes of what came. One per stream; not thread-safe. What the watch refers to outlives
-/// it.
+/// The same for an answer without choices, such as embeddings or `/responses`.
+base::Result<> read_relayed_object(const RelayWatch& watch, std::string_view body, core::RelayReport& report);
+/// The usage in a JSON object of whatever kind, if there is one.
+void read_usage_of(std::string_view body, core::RelayReport& report);
+
+/// Watches a stream of chat completion (or response) events go by: cuts it into whole events, takes the report from
+/// them and says what is to be passed on, as bytes of what came. One per stream; not thread-safe. What the watch refers
+/// to outlives it.
 class RelayStream {
  public:
   static constexpr size_t kEventBytesMax = 16UL * 1024 * 1024;
@@ -46,11 +54,11 @@ class RelayStream {
   [[nodiscard]] const std::optional<base::Error>& error() const { return error_; }
 
  private:
-  struct Choice;
   void take_events();
   bool take_event(std::string_view event);
   bool take_data(std::string_view data);
   void take_choices(std::string_view choices);
+  bool take_response_event(std::string_view data);
   void pass(std::string_view event);
   void fail(base::Error error) { error_ = std::move(error); }
 
@@ -70,5 +78,15 @@ class RelayStream {
   uint64_t finished_ = 0;  ///< those with a finish reason
   std::optional<base::Error> error_;
 };
+
+/// Who gets the events, and what is known of the call.
+struct RelayOutput {
+  core::RelaySink* sink;
+  core::RelayReport& report;
+};
+
+/// Passes a response's events on to their end, each read's in one call. Errors as core::ChatModel::relay.
+core::Task<base::Result<>> relay_events(const ProviderClient& client, const core::RequestContext& context,
+                                        wire::ClientStream& body, RelayWatch watch, RelayOutput output);
 
 }  // namespace tessera::llm

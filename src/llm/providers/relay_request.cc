@@ -75,9 +75,23 @@ std::string messages_with_system(std::string_view messages) {
   return out;
 }
 
+// Where there are no choices, only the model and the wish for a stream are ours to say.
+base::Result<std::string> named_body(std::string_view body, const RelayTarget& target) {
+  std::vector<JsonMember> members;
+  TESSERA_CHECK(text::skim_json_object(body, members));
+  ObjectText out(body.size() + target.model.size() + 32);
+  out.add("model", text::json_quote(target.model));
+  if (target.stream) out.add("stream", "true");
+  for (const JsonMember& member : members) {
+    if (!member.is("model") && !member.is("stream")) out.add(member.key, member.value);
+  }
+  return out.finish();
+}
+
 }  // namespace
 
 base::Result<std::string> relay_request_body(std::string_view body, const RelayTarget& target) {
+  if (target.form == RelayForm::responses) return named_body(body, target);
   std::vector<JsonMember> members;
   members.reserve(16);
   TESSERA_CHECK(text::skim_json_object(body, members));

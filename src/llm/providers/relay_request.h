@@ -8,11 +8,15 @@
 
 namespace tessera::llm {
 
+/// Which of OpenAI's routes a request and its answer are of: those with choices, or those without.
+enum class RelayForm : uint8_t { chat, responses };
+
 /// How a client's body is to reach a provider of OpenAI's dialect.
 struct RelayTarget {
   std::string_view model;  ///< as the provider names it
   bool stream = false;
   const ProviderKind& kind;
+  RelayForm form = RelayForm::chat;
 };
 
 /// The body for the provider: model and stream as the target says (wherever the body has them, however often), for

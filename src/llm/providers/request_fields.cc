@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/json.hpp>
+
 namespace tessera::llm {
 
 namespace json = boost::json;

@@ -1,13 +1,18 @@
 #pragma once
 
-// Reading the fields of a parsed request; for .cc files only, since it brings Boost.JSON along.
-#include <boost/json.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 
+namespace boost::json {
+class object;
+class value;
+}  // namespace boost::json
+
+// Reading the fields of parsed requests and answers.
 namespace tessera::llm {
 
 /// The member, unless it is missing or null.
