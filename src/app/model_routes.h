@@ -18,6 +18,7 @@
 #include "llm/providers/provider_client.h"
 #include "llm/routing/router.h"
 #include "observe/metrics.h"
+#include "text/bpe.h"
 #include "wire/http_client.h"
 
 namespace tessera::app {

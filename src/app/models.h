@@ -15,6 +15,7 @@
 #include "llm/profiles/profile_table.h"
 #include "observe/metrics.h"
 #include "rag/embedder_table.h"
+#include "text/bpe.h"
 #include "wire/http_client.h"
 
 namespace tessera::app {
