@@ -64,7 +64,7 @@ def install_bifrost():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "main.go").write_text(source)
         (folder / "go.mod").write_text(modules)
-        environment = {**os.environ, "GOFLAGS": "-mod=mod -buildvcs=false -modcacherw", "GOMODCACHE": str(folder / "modules")}
+        environment = {**os.environ, "GOFLAGS": "-mod=mod -buildvcs=false -modcacherw", "GOMODCACHE": str(folder / "mod")}
         subprocess.run(["go", "build", "-o", "bifrost_peer", "."], cwd=folder, env=environment, check=True)
         stamp.write_text(modules + source)
     return program
@@ -92,7 +92,11 @@ class Gateway:
         self.url, self.ready = f"http://127.0.0.1:{port}", ready
 
     def wait(self, seconds=120):
-        machine.wait_for(self.url + self.ready, self.process, seconds)
+        try:
+            machine.wait_for(self.url + self.ready, self.process, seconds)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def pids(self):
@@ -229,15 +233,13 @@ class Field:
         try:
             for name in ["tessera", "nginx", *OPTIONS.peers]:
                 try:
-                    gateway = STARTERS[name](self.upstream, self.folder)
-                    self.gateways.append(gateway)
-                    check(gateway)
+                    self.gateways.append(STARTERS[name](self.upstream, self.folder))
                 except (OSError, SystemExit, subprocess.CalledProcessError) as why:
                     if name == "tessera":
                         raise
                     self.report(f"**{name} does not run here ({why}): its rows are missing.**\n")
-                    if self.gateways[-1:] and self.gateways[-1].name.lower().startswith(name):
-                        self.gateways.pop().stop()
+                    continue
+                check(self.gateways[-1])
         except BaseException:
             self.__exit__()
             raise
