@@ -65,8 +65,11 @@ async::Task<void> ScriptedServer::serve(wire::Request& request, wire::ResponseWr
   {
     const std::lock_guard lock(mutex_);
     script = scripts_[std::min(turn_++, scripts_.size() - 1)];
+    std::string key;
+    for (const char* name : {"api-key", "x-api-key", "x-goog-api-key"}) key += request.header(name).value_or("");
     received_.push_back({request.path, request.body, std::string(request.header("authorization").value_or("")),
-                         std::string(request.header("x-extra").value_or(""))});
+                         std::string(request.header("x-extra").value_or("")), std::string(request.query), key,
+                         std::string(request.header("content-type").value_or(""))});
   }
   if (script.end == Scripted::End::orderly && script.pieces.size() <= 1) {
     wire::Response response;

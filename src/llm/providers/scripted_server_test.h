@@ -21,6 +21,9 @@ struct Received {
   std::string body;
   std::string authorization;
   std::string extra_header;
+  std::string query;
+  std::string key_header;  ///< api-key, x-api-key or x-goog-api-key
+  std::string content_type;
 };
 
 /// What it answers with: the body in pieces (a stream when there is more than one), then an orderly end, a cut
