@@ -1,0 +1,105 @@
+#include "account/keyed_models.h"
+
+#include <gmock/gmock.h>
+
+#include "async/run_blocking.h"
+#include "store/memory/memory_store.h"
+
+namespace tessera::account {
+namespace {
+
+using async::sync_wait;
+
+/// Answers with the usage it is told, or fails.
+class ToldModel final : public core::ChatModel {
+ public:
+  core::Usage usage;
+  bool fails = false;
+  int calls = 0;
+
+  [[nodiscard]] bool relays() const override { return true; }
+  core::Task<base::Result<std::string>> relay(const core::RequestContext&, const core::RelayRequest&, core::RelaySink*,
+                                              core::RelayReport& report) override {
+    ++calls;
+    if (fails) co_return base::fail(base::Code::upstream, "BROKEN", "It broke.");
+    report.usage = usage;
+    report.usage_reported = true;
+    co_return "{}";
+  }
+  core::Task<base::Result<core::ChatCompletion>> generate(const core::RequestContext&, const core::ChatRequest&,
+                                                          core::ChatSink*) override {
+    ++calls;
+    core::ChatCompletion done;
+    done.usage = usage;
+    co_return done;
+  }
+};
+
+class OneModel final : public core::ModelCatalog {
+ public:
+  std::shared_ptr<ToldModel> model = std::make_shared<ToldModel>();
+  [[nodiscard]] base::Result<std::shared_ptr<core::ChatModel>> find(std::string_view) const override { return model; }
+  [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] std::vector<core::ModelInfo> list() const override { return {}; }
+  [[nodiscard]] std::string default_model() const override { return "first"; }
+};
+
+struct World {
+  base::ManualClock clock;
+  base::SystemRandom random;
+  base::IdSource ids{clock, random};
+  store::MemoryStore store{clock};
+  KeyRing ring{{store.keys(), clock, random, ids}};
+  OneModel models;
+  KeyedModels keyed{models, ring, clock};
+  core::RequestContext context;
+
+  /// Requests are those of a key with these models and tokens a minute from now on.
+  void use_key(std::vector<std::string> allowed, int64_t tokens) {
+    NewKey wanted;
+    wanted.scopes = ScopeSet::all();
+    wanted.models = std::move(allowed);
+    wanted.tokens_per_minute = tokens;
+    context.key_id = sync_wait(ring.create({"app"}, wanted))->key.key_id;
+  }
+  std::string relay(std::string_view model, size_t bytes) {
+    const auto found = *keyed.find(model);
+    const core::RelayRequest request{.model = std::string(model), .body = std::string(bytes, 'x')};
+    core::RelayReport report;
+    const auto answer = sync_wait(found->relay(context, request, nullptr, report));
+    return answer ? "done" : answer.error().name;
+  }
+  int64_t left() { return ring.find(context.key_id)->meter->tokens(clock.now())->remaining; }
+};
+
+TEST(KeyedModels, LetThroughTheModelsOfTheKeyOnly) {
+  World world;
+  EXPECT_EQ(world.relay("anything", 4), "done") << "no key, no rule";
+  world.use_key({"first", "b"}, 0);
+  EXPECT_EQ(world.relay("b", 4), "done");
+  EXPECT_EQ(world.relay("", 4), "done") << "the default model";
+  EXPECT_EQ(world.relay("c", 4), "MODEL_NOT_ALLOWED");
+  EXPECT_EQ(world.models.model->calls, 3);
+}
+
+TEST(KeyedModels, CountWhatTheProviderSaidAndNothingOfACallThatFailedAtOnce) {
+  World world;
+  world.use_key({}, 1000);
+  world.models.model->usage = {.prompt_tokens = 100, .completion_tokens = 50};
+  EXPECT_EQ(world.relay("m", 2000), "done");
+  EXPECT_EQ(world.left(), 850);
+  world.models.model->fails = true;
+  EXPECT_EQ(world.relay("m", 2000), "BROKEN");
+  EXPECT_EQ(world.left(), 850);
+  EXPECT_EQ(world.relay("m", 3600), "TOKENS_LIMITED") << "900 tokens by the guess";
+  EXPECT_EQ(world.models.model->calls, 2) << "refused before the provider heard of it";
+  world.models.model->usage = {.prompt_tokens = 800, .completion_tokens = 400};
+  const core::ChatRequest request{.model = "m"};
+  EXPECT_TRUE(sync_wait((*world.keyed.find("m"))->generate(world.context, request, nullptr)));
+  EXPECT_EQ(world.left(), 0);
+  world.clock.advance(base::Millis(61'000));
+  EXPECT_EQ(world.left(), 1000);
+}
+
+}  // namespace
+}  // namespace tessera::account
