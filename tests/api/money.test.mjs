@@ -23,6 +23,9 @@ before(async () => {
     models: [${model}]
     attempts_max: 1
     concurrent_max: 2000
+llm:
+  attempts_max: 1
+  breaker_failures: 0
 `);
   server = await start();
 });
@@ -52,7 +55,7 @@ async function settled(calls) {
 
 test("the ledger agrees with the provider to the micro-dollar", async () => {
   const before = await usage();
-  const answers = [{ tokens: 5 }, { tokens: 17, "prompt-tokens": 1001, "cached-tokens": 400 }, { tokens: 1 }, { status: 500 }, { status: 429, "retry-after": 1 }];
+  const answers = [{ tokens: 5 }, { tokens: 17, "prompt-tokens": 1001, "cached-tokens": 400 }, { tokens: 1 }, { status: 500 }, { status: 400 }];
   let calls = 0;
   for (let round = 0; round < 20; ++round) {
     for (const answer of answers) {
