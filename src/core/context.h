@@ -42,8 +42,8 @@ enum class Priority : uint8_t { interactive, background };
 struct RequestContext {
   std::string request_id;
   Tenant tenant;
-  std::string user_id;  ///< empty: nobody named
-  std::string key_id;   ///< of the API key that was shown; empty: none
+  std::string user_id;        ///< empty: nobody named
+  std::string key_id;         ///< of the API key that was shown; empty: none
   std::string workflow = {};  ///< on whose behalf, when an agent works; empty: none
   Priority priority = Priority::interactive;
   base::SteadyTime deadline = base::SteadyTime::max();
