@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -266,12 +267,11 @@ def start_upstream():
     return Gateway("direct", port, start([load_program(), "upstream", port], LOAD_CPU), ready="/seen").wait()
 
 
-def start_mock(*directives):
+def start_mock(**defaults):
     """tessera mock-llm, which paces streams."""
-    port = free_port()
-    flags = [part for directive in directives for part in ("--do", directive)]
-    mock = Gateway("direct", port, start([OPTIONS.mock, "mock-llm", "--port", port, "--keep", 1, *flags], LOAD_CPU), ready="/mock/totals")
-    return mock.wait()
+    port, script = free_port(), PEERS / "mock.json"
+    script.write_text(json.dumps({"defaults": defaults}))
+    return Gateway("direct", port, start([OPTIONS.mock, "mock-llm", "--port", port, "--keep", 1, "--script", script], LOAD_CPU), ready="/mock/totals").wait()
 
 
 def load_program():
@@ -323,7 +323,7 @@ def options(description, **defaults):
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, (value, _, text) in defaults.items():
         many = {"nargs": "*", "type": type(value[0])} if isinstance(value, list) else {"type": type(value)}
-        parser.add_argument("--" + name, help=text, **many)
+        parser.add_argument("--" + name.replace("_", "-"), help=text, **many)
     parser.add_argument("--peers", nargs="*", default=["bifrost", "portkey", "litellm"], choices=["bifrost", "portkey", "litellm"])
     parser.add_argument("--quick", action="store_true", help="few and short rounds, to try the script out")
     parser.add_argument("--record", action="store_true", help="write the file of Markdown of the script's name")
@@ -337,6 +337,7 @@ def options(description, **defaults):
         if getattr(OPTIONS, name) is None:
             setattr(OPTIONS, name, quick if OPTIONS.quick else value)
     PEERS.mkdir(exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped
     return OPTIONS
 
 

@@ -78,7 +78,7 @@ def main():
     options = gateways.options(__doc__, rounds=(3, 2, "of first tokens"), brief=(1.0, 0.4, "seconds of a run of first tokens"), seconds=(8.0, 4.0, "of a stream"),
                                streams=([100, 2000], [100, 500], "at once"), long_rounds=(1, 1, "with and without long prompts"))
     report = gateways.heading(__file__, "Streams through a gateway", "Its first lines, and those of `gateways.py`, say how it measures.")
-    with gateways.Field(lambda: gateways.start_mock("text=stamp", "rate=20", "tokens=100000"), report) as field:
+    with gateways.Field(lambda: gateways.start_mock(text="stamp", rate=20, tokens=100000), report) as field:
         first_token(options, field, report)
         for streams in options.streams:
             paced(field, streams, options.seconds, report)
