@@ -130,6 +130,8 @@ Result<void> CurlTransfer::prepare() {
     curl_easy_setopt(easy_, CURLOPT_PROXY, "");  // a proxy would connect in our place, unjudged
     curl_easy_setopt(easy_, CURLOPT_OPENSOCKETFUNCTION, &open_socket_callback);
     curl_easy_setopt(easy_, CURLOPT_OPENSOCKETDATA, this);
+  } else if (request_.url.starts_with("http://127.")) {
+    curl_easy_setopt(easy_, CURLOPT_PROXY, "");  // no proxy's loopback is this machine's
   }
   prepare_method();
   return prepare_headers();
