@@ -57,6 +57,24 @@ TEST_F(Catalog, SaysWhichNamesExist) {
   }
 }
 
+TEST_F(Catalog, RoutesComeBeforeTheirProviders) {
+  const auto route = std::make_shared<MockModel>(clock);
+  std::vector<CatalogRoute> routes(3);
+  routes[0] = {.info = {.id = "gpt-4o", .provider = "router"}, .names = {"openai/gpt-4o", "smart"}, .model = route};
+  routes[1] = {.info = {.id = "smart", .provider = "openai"}, .names = {}, .model = openai};
+  routes[2] = {.info = {.id = "fast", .provider = "openai"}, .names = {"gpt-4o-mini"}, .model = router};
+  const auto catalog = *ModelCatalog::create(entries, "fast", routes);
+  EXPECT_EQ(*catalog->find("gpt-4o"), route);
+  EXPECT_EQ(*catalog->find("openai/gpt-4o"), route);
+  EXPECT_EQ(*catalog->find("smart"), openai);  // an id counts more than another's further name
+  EXPECT_EQ(*catalog->find("gpt-4o-mini"), router);
+  EXPECT_EQ(*catalog->find("openai/gpt-4o-mini"), openai);
+  EXPECT_EQ(catalog->info("openai/gpt-4o")->id, "gpt-4o");
+  std::vector<std::string> ids;
+  for (const core::ModelInfo& info : catalog->list()) ids.push_back(info.id);
+  EXPECT_EQ(ids, (std::vector<std::string>{"gpt-4o", "smart", "fast", "tessera/extractive", "openai/o3"}));
+}
+
 TEST_F(Catalog, RefusesWhatCannotWork) {
   EXPECT_EQ(ModelCatalog::create(entries, "gpt-9").error().code, base::Code::invalid);
   EXPECT_EQ(ModelCatalog::create({}).error().name, "MODEL_NOT_FOUND");

@@ -1,0 +1,183 @@
+#include "app/model_routes.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "app/profile_settings.h"
+#include "async/run_blocking.h"
+
+namespace tessera::app {
+namespace {
+
+using config::ProviderSettings;
+using config::RoutedModelSettings;
+
+// Answers with its endpoint and the model it was asked for, or with an error that is in force for the endpoint.
+class NamedModel final : public core::ChatModel {
+ public:
+  NamedModel(core::EndpointInfo info, const std::map<std::string, base::Error>& errors)
+      : info_(std::move(info)), errors_(errors) {}
+  [[nodiscard]] bool relays() const override { return true; }
+  core::Task<base::Result<std::string>> relay(const core::RequestContext&, const core::RelayRequest& request,
+                                              core::RelaySink*, core::RelayReport&) override {
+    for (const std::string& key : {info_.endpoint, info_.endpoint + " " + request.model}) {
+      if (const auto found = errors_.find(key); found != errors_.end()) co_return std::unexpected(found->second);
+    }
+    co_return info_.endpoint + " " + request.model;
+  }
+  core::Task<base::Result<core::ChatCompletion>> generate(const core::RequestContext&, const core::ChatRequest&,
+                                                          core::ChatSink*) override {
+    co_return core::ChatCompletion{};
+  }
+
+ private:
+  core::EndpointInfo info_;
+  const std::map<std::string, base::Error>& errors_;
+};
+
+class Routes : public ::testing::Test {
+ protected:
+  static ProviderSettings provider(std::string name, std::vector<std::string> models, std::string location = "cloud") {
+    ProviderSettings made;
+    made.name = std::move(name);
+    made.models = std::move(models);
+    made.location = std::move(location);
+    made.api_key = "k1";
+    made.concurrent_max = 8;
+    return made;
+  }
+  static RoutedModelSettings entry(std::string name, std::string upstream) {
+    RoutedModelSettings made;
+    made.name = std::move(name);
+    made.upstream = std::move(upstream);
+    return made;
+  }
+  void build() {
+    settings.llm.attempts_max = 1;
+    profiles = std::make_unique<llm::ProfileTable>(profile_changes(settings));
+    ModelRoutes routes(settings, {.http = std::make_shared<wire::HttpClient>(),
+                                  .metrics = metrics,
+                                  .profiles = *profiles,
+                                  .clock = clock,
+                                  .random = random,
+                                  .decorate =
+                                      [this](std::shared_ptr<core::ChatModel>, const core::EndpointInfo& info) {
+                                        return std::make_shared<NamedModel>(info, errors);
+                                      },
+                                  .local = local});
+    auto made = llm::ModelCatalog::create(routes.others(), catalog_default, routes.named());
+    ASSERT_TRUE(made) << made.error().message;
+    catalog = *std::move(made);
+  }
+  std::string ask(const std::string& model) {
+    auto found = catalog->find(model);
+    if (!found) return found.error().name;
+    core::RelayRequest request;
+    request.model = model;
+    core::RelayReport report;
+    const auto answer = async::sync_wait((*found)->relay({}, request, nullptr, report));
+    return answer ? *answer : answer.error().name;
+  }
+  void fail(const std::string& where, base::Code code, const std::string& name) {
+    errors[where] = base::make_error(code, name, "");
+  }
+
+  config::Settings settings;
+  observe::Metrics metrics;
+  base::ManualClock clock;
+  base::SeededRandom random{1};
+  LocalChat local;
+  std::unique_ptr<llm::ProfileTable> profiles;
+  std::unique_ptr<llm::ModelCatalog> catalog;
+  std::string catalog_default = "auto";
+  std::map<std::string, base::Error> errors;
+};
+
+TEST_F(Routes, ModelsGoToTheirProviders) {
+  settings.providers = {provider("openai", {"gpt-4o", "gpt-4o-mini"}), provider("azure", {"gpt-4o"})};
+  build();
+  EXPECT_EQ(ask("gpt-4o-mini"), "openai gpt-4o-mini");
+  EXPECT_EQ(ask("openai/gpt-4o-mini"), "openai openai/gpt-4o-mini");
+  EXPECT_EQ(ask("azure/gpt-4o"), "azure azure/gpt-4o");
+  EXPECT_EQ(ask("azure/other"), "azure azure/other");
+  EXPECT_EQ(ask("nothing"), "MODEL_NOT_FOUND");
+  const std::set<std::string> answers{ask("gpt-4o"), ask("gpt-4o")};
+  EXPECT_EQ(answers, (std::set<std::string>{"azure gpt-4o", "openai gpt-4o"}));
+  EXPECT_EQ(catalog->info("gpt-4o")->profile->context_window, 128'000);
+}
+
+TEST_F(Routes, KeysShareTheCallsAndStandInForEachOther) {
+  settings.providers = {provider("openai", {"m"})};
+  settings.providers[0].further_api_keys = {"k2", "k3"};
+  build();
+  EXPECT_EQ((std::set<std::string>{ask("m"), ask("m"), ask("m")}),
+            (std::set<std::string>{"openai m", "openai#2 m", "openai#3 m"}));
+  fail("openai", base::Code::upstream, "PROVIDER_AUTH");
+  fail("openai#2", base::Code::exhausted, "PROVIDER_RATE_LIMIT");
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(ask("m"), "openai#3 m");
+}
+
+TEST_F(Routes, EntriesRenameAndFallBack) {
+  settings.providers = {provider("openai", {"gpt-4o", "gpt-4o-mini"}), provider("other", {"big"})};
+  settings.models = {entry("smart", "gpt-4o")};
+  settings.models[0].aliases = {"clever"};
+  settings.models[0].fallbacks = {"gpt-4o-mini", "other/big"};
+  settings.models[0].price_prompt = 2.5;
+  settings.models[0].price_completion = 10;
+  settings.models[0].temperature = 0.1;
+  build();
+  EXPECT_EQ(ask("smart"), "openai gpt-4o");
+  EXPECT_EQ(ask("clever"), "openai gpt-4o");
+  fail("openai gpt-4o", base::Code::upstream, "PROVIDER_FAILED");
+  EXPECT_EQ(ask("smart"), "openai gpt-4o-mini");
+  fail("openai", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("smart"), "other big");
+  EXPECT_EQ(catalog->info("clever")->id, "smart");
+  EXPECT_EQ(catalog->info("smart")->profile->temperature, 0.1);
+  EXPECT_EQ(profiles->find("openai", "gpt-4o")->price.prompt.pico_usd, 2'500'000);
+  EXPECT_EQ(profiles->find("openai", "smart")->price.completion.pico_usd, 10'000'000);
+  EXPECT_FALSE(profiles->find("openai", "gpt-4o")->temperature);
+}
+
+TEST_F(Routes, CheaperRelationsTakeOverOnRateLimits) {
+  settings.providers = {provider("openai", {"gpt-4o"})};
+  settings.llm.cheaper_fallback = true;
+  build();
+  fail("openai gpt-4o", base::Code::exhausted, "PROVIDER_RATE_LIMIT");
+  EXPECT_EQ(ask("gpt-4o"), "openai gpt-4o-mini");
+  fail("openai gpt-4o", base::Code::upstream, "PROVIDER_FAILED");
+  clock.advance(base::Millis(2000));
+  EXPECT_EQ(ask("gpt-4o"), "PROVIDER_FAILED");
+}
+
+TEST_F(Routes, AutoIsLocalFirst) {
+  settings.providers = {provider("openai", {"gpt-4o"}), provider("ollama", {"llama3"}, "local")};
+  local.provider = "llama_cpp";
+  local.models = {"tiny"};
+  local.model = std::make_shared<NamedModel>(core::EndpointInfo{}, errors);
+  build();
+  EXPECT_EQ(ask("auto"), "llama_cpp tiny");
+  EXPECT_EQ(ask("llama_cpp/tiny"), "llama_cpp llama_cpp/tiny");
+  fail("llama_cpp", base::Code::unavailable, "ENGINE_DOWN");
+  EXPECT_EQ(ask("auto"), "ollama llama3");
+  fail("ollama", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("auto"), "openai gpt-4o");
+  settings.llm.provider = "ollama";
+  build();
+  EXPECT_EQ(ask("auto"), "PROVIDER_UNAVAILABLE");
+}
+
+TEST_F(Routes, LocalModelsComeBeforeThoseOfTheSameNameElsewhere) {
+  settings.providers = {provider("openai", {"tiny"})};
+  local.provider = "llama_cpp";
+  local.models = {"tiny"};
+  local.model = std::make_shared<NamedModel>(core::EndpointInfo{}, errors);
+  build();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(ask("tiny"), "llama_cpp tiny");
+  fail("llama_cpp", base::Code::unavailable, "ENGINE_DOWN");
+  EXPECT_EQ(ask("tiny"), "openai tiny");
+}
+
+}  // namespace
+}  // namespace tessera::app
