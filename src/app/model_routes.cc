@@ -43,8 +43,8 @@ llm::EndpointOptions ModelRoutes::endpoint_options(const std::string& name, cons
       .failures_max = llm.breaker_failures, .open_min = llm.breaker_open_ms, .open_max = llm.breaker_open_max_ms};
   options.lanes.concurrent_max = static_cast<size_t>(concurrent_max);
   options.lanes.waiting_max = static_cast<size_t>(llm.waiting_max);
-  options.lanes.interactive_wait = llm.high_priority_timeout;
-  options.lanes.background_wait = llm.default_priority_timeout;
+  options.lanes.interactive_wait = llm.high_priority_timeout_ms;
+  options.lanes.background_wait = llm.default_priority_timeout_ms;
   options.lanes.priorities = llm.priority_queue;
   options.lanes.queue = &metrics.llm_queue.with(name);
   options.counters.retries = &metrics.llm_retries.with(provider);
