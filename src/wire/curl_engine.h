@@ -92,11 +92,10 @@ class CurlTransfer {
 
  private:
   base::Result<void> prepare();
-  base::Result<void> prepare_headers();
+  void prepare_headers();
   void prepare_method();
-  base::Result<void> check_redirect() const;
   [[nodiscard]] base::Error error_of(int result);
-  [[nodiscard]] base::Error connect_error(int result, const std::string& detail) const;
+  [[nodiscard]] base::Error unconnected_error(int result, const std::string& detail) const;
   [[nodiscard]] base::Error exchange_error(int result, const std::string& detail) const;
   async::Task<void> wait(base::SteadyTime deadline);
   void abort(base::Error error);

@@ -6,6 +6,7 @@
 
 #include "async/channel.h"
 #include "wire/address_policy.h"
+#include "wire/client_rules.h"
 #include "wire/curl_engine.h"
 
 namespace tessera::wire {
@@ -15,8 +16,6 @@ using base::Error;
 using base::Result;
 
 namespace {
-
-constexpr size_t kHeaderBytesMax = 128 * 1024;
 
 size_t header_callback(char* bytes, size_t size, size_t count, void* transfer) {
   return static_cast<CurlTransfer*>(transfer)->on_header({bytes, size * count});
@@ -28,20 +27,6 @@ size_t body_callback(char* bytes, size_t size, size_t count, void* transfer) {
 
 curl_socket_t open_socket_callback(void* transfer, curlsocktype /*purpose*/, curl_sockaddr* address) {
   return static_cast<CurlTransfer*>(transfer)->open_socket(address);
-}
-
-bool one_line(std::string_view text) {
-  return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
-}
-
-bool is_redirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
-template <class Headers>
-auto* find_header(Headers& headers, std::string_view name) {
-  const auto found = std::ranges::find_if(headers, [&](const Header& each) { return equal_nocase(each.name, name); });
-  return found == headers.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -61,16 +46,12 @@ void CurlTransfer::detach() {
   engine_->remove(*this);
 }
 
-Result<void> CurlTransfer::prepare_headers() {
+void CurlTransfer::prepare_headers() {
   auto* list = static_cast<curl_slist*>(nullptr);
   const auto append = [&](const std::string& line) {
     if (auto* longer = curl_slist_append(list, line.c_str())) list = longer;
   };
   for (const auto& header : request_.headers) {
-    if (header.name.empty() || !one_line(header.name) || !one_line(header.value)) {
-      curl_slist_free_all(list);
-      return base::fail(Code::invalid, "BAD_HEADER", "a header of the outgoing request holds a line end");
-    }
     // A semicolon is curl's way to say "empty value".
     append(header.value.empty() ? header.name + ";" : header.name + ": " + header.value);
   }
@@ -79,7 +60,6 @@ Result<void> CurlTransfer::prepare_headers() {
   if (find_header(request_.headers, "content-type") == nullptr) append("Content-Type:");
   header_list_ = list;
   curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, list);
-  return {};
 }
 
 void CurlTransfer::prepare_method() {
@@ -98,14 +78,7 @@ void CurlTransfer::prepare_method() {
 
 Result<void> CurlTransfer::prepare() {
   if (easy_ == nullptr) return base::fail(Code::internal, "INTERNAL", "an internal error occurred", "no curl handle");
-  const bool sane =
-      std::ranges::all_of(request_.url, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7f; });
-  const bool token =
-      !request_.method.empty() && std::ranges::all_of(request_.method, [](char c) { return c >= 'A' && c <= 'Z'; });
-  if (!sane || !token) return base::fail(Code::invalid, "BAD_URL", "the URL is malformed");
-  } else if (request_.url.starts_with("http://127.")) {
-    curl_easy_setopt(easy_, CURLOPT_PROXY, "");  // no proxy's loopback is this machine's
-
+  TESSERA_CHECK(check_request(request_));
   curl_easy_setopt(easy_, CURLOPT_PRIVATE, this);
   curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy_, CURLOPT_QUICK_EXIT, 1L);  // giving up must not wait for the resolver's thread
@@ -134,7 +107,8 @@ Result<void> CurlTransfer::prepare() {
     curl_easy_setopt(easy_, CURLOPT_PROXY, "");  // no proxy's loopback is this machine's
   }
   prepare_method();
-  return prepare_headers();
+  prepare_headers();
+  return {};
 }
 
 int CurlTransfer::open_socket(const void* opaque) {
@@ -156,7 +130,7 @@ size_t CurlTransfer::on_header(std::string_view line) {
   const size_t taken = line.size();
   if (head_done_) return taken;  // trailers
   header_bytes_ += line.size();
-  if (header_bytes_ > kHeaderBytesMax) return 0;
+  if (header_bytes_ > kResponseHeadBytesMax) return 0;
   while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
   if (line.starts_with("HTTP/") && headers_.empty()) {
     long status = 0;
@@ -222,16 +196,13 @@ void CurlTransfer::ended(int result) {
 
 Error CurlTransfer::error_of(int result) {
   const std::string detail = curl_easy_strerror(static_cast<CURLcode>(result));
-  if (too_large_) {
-    return base::make_error(Code::too_large, "RESPONSE_TOO_LARGE", "the other server's answer is larger than allowed",
-                            detail);
-  }
+  if (too_large_) return too_large_error(detail);
   curl_off_t connected_us = 0;
   curl_easy_getinfo(easy_, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
-  return connected_us == 0 ? connect_error(result, detail) : exchange_error(result, detail);
+  return connected_us == 0 ? unconnected_error(result, detail) : exchange_error(result, detail);
 }
 
-Error CurlTransfer::connect_error(int result, const std::string& detail) const {
+Error CurlTransfer::unconnected_error(int result, const std::string& detail) const {
   switch (result) {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
@@ -254,17 +225,12 @@ Error CurlTransfer::connect_error(int result, const std::string& detail) const {
 }
 
 Error CurlTransfer::exchange_error(int result, const std::string& detail) const {
-  if (result == CURLE_OPERATION_TIMEDOUT) {
-    return base::make_error(Code::deadline, "UPSTREAM_TIMEOUT", "the other server did not answer in time", detail);
-  }
-  if (head_done_) {
-    return base::make_error(Code::upstream, "RESPONSE_CUT", "the other server broke off its answer", detail);
-  }
+  if (result == CURLE_OPERATION_TIMEDOUT) return timeout_error(detail);
+  if (head_done_) return cut_error(detail);
   if (result == CURLE_GOT_NOTHING || result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR) {
-    return base::make_error(Code::unavailable, "CONNECTION_LOST",
-                            "the other server closed the connection without an answer", detail);
+    return lost_error(detail);
   }
-  return base::make_error(Code::upstream, "BAD_RESPONSE", "the other server's answer could not be understood", detail);
+  return bad_response_error(detail);
 }
 
 void CurlTransfer::abort(Error error) {
@@ -278,18 +244,7 @@ async::Task<void> CurlTransfer::wait(base::SteadyTime deadline) {
   const auto why = co_await waiter.wait({.deadline = deadline, .token = request_.cancel});
   waiter_.reset();
   if (why == async::Wake::cancelled) abort(async::wait_error(why));
-  if (why == async::Wake::deadline) {
-    abort(base::make_error(Code::deadline, "UPSTREAM_TIMEOUT", "the other server did not answer in time"));
-  }
-}
-
-Result<void> CurlTransfer::check_redirect() const {
-  if (!is_redirect(status_) || find_header(headers_, "location") == nullptr) return {};
-  if (request_.addresses == AddressPolicy::public_only) {
-    return base::fail(Code::forbidden, "REDIRECT_REFUSED",
-                      "the URL redirects elsewhere, which is not followed; give the final URL");
-  }
-  return base::fail(Code::upstream, "UPSTREAM_REDIRECT", "the other server redirects elsewhere, which is not followed");
+  if (why == async::Wake::deadline) abort(timeout_error());
 }
 
 async::Task<Result<void>> CurlTransfer::start() {
@@ -301,7 +256,7 @@ async::Task<Result<void>> CurlTransfer::start() {
   while (!head_done_ && !done_) co_await wait(deadline);
   if (!head_done_ || too_large_) co_return std::unexpected(error_.value_or(Error{}));
   if (error_ && error_->code == Code::cancelled) co_return std::unexpected(*error_);
-  co_return check_redirect();
+  co_return check_redirect(status_, headers_, request_.addresses);
 }
 
 async::Task<Result<std::optional<std::string>>> CurlTransfer::next() {

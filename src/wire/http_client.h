@@ -65,16 +65,17 @@ struct HttpClientOptions {
   size_t connections_per_host_max = 0;      ///< 0: no bound of its own
   size_t stream_buffer_bytes = 256 * 1024;  ///< a stream is paused beyond this
   std::string ca_file = {};                 ///< empty: the system's
+  bool own_connections = true;              ///< for http:// without a proxy; false: libcurl for all
 };
 
-/// An HTTP/1.1 and HTTP/2 client (libcurl) that runs on the event loop of the caller: each io_context gets its own
-/// connection pool, lazily, so there is no thread hop and no lock. The io_context must be run by one thread. TLS
-/// certificates are always verified; redirects are never followed (a 3xx with Location is forbidden REDIRECT_REFUSED
-/// under public_only, else upstream UPSTREAM_REDIRECT); proxies come from the environment. A pooled connection that
-/// dies before the first byte is retried once. HTTP statuses are not errors. Errors: invalid BAD_URL, unavailable
-/// CONNECT_FAILED / CONNECTION_LOST, deadline UPSTREAM_TIMEOUT, cancelled CANCELLED, upstream BAD_RESPONSE /
-/// TLS_FAILED, forbidden PRIVATE_ADDRESS, too_large RESPONSE_TOO_LARGE. Coroutines that use it end before the
-/// io_context does.
+/// An HTTP/1.1 and HTTP/2 client that runs on the event loop of the caller: each io_context gets its own connection
+/// pool, lazily, so there is no thread hop and no lock. The io_context must be run by one thread. Plain http:// goes
+/// over connections of our own, https and proxies over libcurl (ADR 0010); callers cannot tell. TLS certificates are
+/// always verified; redirects are never followed (a 3xx with Location is forbidden REDIRECT_REFUSED under public_only,
+/// else upstream UPSTREAM_REDIRECT); proxies come from the environment. A pooled connection that dies before the first
+/// byte is retried once. HTTP statuses are not errors. Errors: invalid BAD_URL, unavailable CONNECT_FAILED /
+/// CONNECTION_LOST, deadline UPSTREAM_TIMEOUT, cancelled CANCELLED, upstream BAD_RESPONSE / TLS_FAILED, forbidden
+/// PRIVATE_ADDRESS, too_large RESPONSE_TOO_LARGE. Coroutines that use it end before the io_context does.
 class HttpClient {
  public:
   explicit HttpClient(HttpClientOptions options = {});
@@ -88,7 +89,10 @@ class HttpClient {
   [[nodiscard]] async::Task<base::Result<std::unique_ptr<ClientStream>>> open(ClientRequest request);
 
  private:
+  [[nodiscard]] bool goes_plain(const ClientRequest& request) const;
+
   std::shared_ptr<const HttpClientOptions> options_;
+  bool proxied_ = false;  ///< the environment names a proxy for http://
 };
 
 }  // namespace tessera::wire

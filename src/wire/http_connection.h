@@ -14,6 +14,7 @@
 #include "async/task.h"
 #include "wire/http_head.h"
 #include "wire/http_server.h"
+#include "wire/input_buffer.h"
 
 namespace tessera::wire {
 
@@ -41,25 +42,6 @@ struct ConnectionTable {
   std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> evicted{0};
   std::atomic<uint64_t> body_bytes_out{0};
-};
-
-/// The bytes received and not yet used: one contiguous block that grows up to a bound.
-class InputBuffer {
- public:
-  explicit InputBuffer(size_t bytes_max) : bytes_max_(bytes_max) {}
-  [[nodiscard]] std::string_view data() const { return {bytes_.get() + begin_, end_ - begin_}; }
-  [[nodiscard]] bool empty() const { return begin_ == end_; }
-  void consume(size_t count);
-  /// Room at the end, moving or growing the block if there is none; empty when the bound is reached.
-  [[nodiscard]] boost::asio::mutable_buffer room();
-  void added(size_t count) { end_ += count; }
-
- private:
-  size_t bytes_max_;
-  size_t capacity_ = 0;
-  size_t begin_ = 0;
-  size_t end_ = 0;
-  std::unique_ptr<char[]> bytes_;
 };
 
 /// One HTTP/1.1 connection: reads a request, runs the handler, repeats. Owned by its own coroutine `run`; lives on one

@@ -13,32 +13,10 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr size_t kInputBytesMin = 4 * 1024;
 constexpr size_t kBodyBytesKept = 64 * 1024;  ///< a body buffer up to this stays with the connection
 constexpr size_t kBodyStep = 256 * 1024;      ///< first piece of a body allocated, whatever the peer announced
 
 }  // namespace
-
-void InputBuffer::consume(size_t count) {
-  begin_ += count;
-  if (begin_ == end_) begin_ = end_ = 0;
-}
-
-asio::mutable_buffer InputBuffer::room() {
-  if (end_ == capacity_ && begin_ > 0) {
-    std::memmove(bytes_.get(), bytes_.get() + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-  }
-  if (end_ == capacity_ && capacity_ < bytes_max_) {
-    const size_t grown = std::min(std::max(kInputBytesMin, capacity_ * 2), bytes_max_);
-    auto bytes = std::make_unique_for_overwrite<char[]>(grown);
-    if (end_ > 0) std::memcpy(bytes.get(), bytes_.get(), end_);
-    bytes_ = std::move(bytes);
-    capacity_ = grown;
-  }
-  return {bytes_.get() + end_, capacity_ - end_};
-}
 
 async::Task<bool> HttpConnection::read_head() {
   scanner_.reset();

@@ -49,14 +49,6 @@ Refusal bad(std::string_view message) {
   return {400, "BAD_REQUEST", message};
 }
 
-/// The line at `rest`, without its CRLF; `rest` moves past it. The scanner saw to it that every line has one.
-std::string_view take_line(std::string_view& rest) {
-  const size_t end = std::min(rest.find('\n'), rest.size());
-  const std::string_view line = rest.substr(0, end == 0 ? 0 : end - 1);
-  rest.remove_prefix(std::min(end + 1, rest.size()));
-  return line;
-}
-
 std::optional<Refusal> split_target(Request& request) {
   std::string_view target = request.target;
   if (target.front() != '/') {
@@ -113,28 +105,16 @@ std::optional<Refusal> parse_request_line(std::string_view line, Request& reques
 struct Semantics {
   int hosts = 0;
   bool has_length = false;
-  bool close = false;
-  bool keep_alive = false;
+  ConnectionOptions connection;
 };
 
 std::optional<Refusal> note_length(std::string_view value, Semantics& seen, BodyFraming& framing) {
-  const bool digits =
-      !value.empty() && value.size() <= 18 && std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
+  const auto length = parse_length(value);
   // Even equal repetitions are refused: one of the two parsers on the way may join them differently.
-  if (!digits || seen.has_length) return bad("Content-Length must be given once, as a number");
+  if (!length || seen.has_length) return bad("Content-Length must be given once, as a number");
   seen.has_length = true;
-  for (const char c : value) framing.length = framing.length * 10 + static_cast<uint64_t>(c - '0');
+  framing.length = *length;
   return std::nullopt;
-}
-
-void note_connection(std::string_view value, Semantics& seen) {
-  while (!value.empty()) {
-    const size_t comma = std::min(value.find(','), value.size());
-    const std::string_view option = trim(value.substr(0, comma));
-    value.remove_prefix(std::min(comma + 1, value.size()));
-    if (equal_nocase(option, "close")) seen.close = true;
-    if (equal_nocase(option, "keep-alive")) seen.keep_alive = true;
-  }
 }
 
 std::optional<Refusal> note_header(const HeaderView& header, Semantics& seen, BodyFraming& framing) {
@@ -149,7 +129,7 @@ std::optional<Refusal> note_header(const HeaderView& header, Semantics& seen, Bo
       framing.expects_continue = true;
       break;
     case 10:
-      if (equal_nocase(header.name, "connection")) note_connection(header.value, seen);
+      if (equal_nocase(header.name, "connection")) seen.connection.note(header.value);
       break;
     case 14:
       if (equal_nocase(header.name, "content-length")) return note_length(header.value, seen, framing);
@@ -167,6 +147,15 @@ std::optional<Refusal> note_header(const HeaderView& header, Semantics& seen, Bo
   return std::nullopt;
 }
 
+}  // namespace
+
+std::string_view take_line(std::string_view& rest) {
+  const size_t end = std::min(rest.find('\n'), rest.size());
+  const std::string_view line = rest.substr(0, end == 0 ? 0 : end - 1);
+  rest.remove_prefix(std::min(end + 1, rest.size()));
+  return line;
+}
+
 std::optional<Refusal> parse_header_line(std::string_view line, HeaderView& header) {
   const size_t colon = line.find(':');
   if (colon == std::string_view::npos) return bad("a header line has no colon");
@@ -178,7 +167,24 @@ std::optional<Refusal> parse_header_line(std::string_view line, HeaderView& head
   return std::nullopt;
 }
 
-}  // namespace
+std::optional<uint64_t> parse_length(std::string_view value) {
+  const bool digits =
+      !value.empty() && value.size() <= 18 && std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
+  if (!digits) return std::nullopt;
+  uint64_t length = 0;
+  for (const char c : value) length = length * 10 + static_cast<uint64_t>(c - '0');
+  return length;
+}
+
+void ConnectionOptions::note(std::string_view value) {
+  while (!value.empty()) {
+    const size_t comma = std::min(value.find(','), value.size());
+    const std::string_view option = trim(value.substr(0, comma));
+    value.remove_prefix(std::min(comma + 1, value.size()));
+    if (equal_nocase(option, "close")) close = true;
+    if (equal_nocase(option, "keep-alive")) keep_alive = true;
+  }
+}
 
 HeadScanner::State HeadScanner::scan(std::string_view buffer) {
   while (true) {
@@ -212,7 +218,7 @@ std::optional<Refusal> parse_head(Request& request, BodyFraming& framing, size_t
   if (framing.chunked && (seen.has_length || request.version_minor == 0)) {
     return bad("Transfer-Encoding cannot be combined with Content-Length or HTTP/1.0");
   }
-  request.keep_alive = !seen.close && (request.version_minor == 1 || seen.keep_alive);
+  request.keep_alive = !seen.connection.close && (request.version_minor == 1 || seen.connection.keep_alive);
   if (request.version_minor == 0) framing.expects_continue = false;
   return std::nullopt;
 }

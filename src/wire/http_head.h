@@ -41,6 +41,20 @@ class HeadScanner {
 /// Parses `request.head_bytes` (RFC 9112, strict) into `request` and `framing`; the views point into head_bytes.
 std::optional<Refusal> parse_head(Request& request, BodyFraming& framing, size_t headers_max);
 
+/// The line at `rest`, without its CRLF; `rest` moves past it. A HeadScanner has seen that every line has one.
+std::string_view take_line(std::string_view& rest);
+/// "Name: value", strictly; the views point into `line`.
+std::optional<Refusal> parse_header_line(std::string_view line, HeaderView& header);
+/// A Content-Length: digits only, at most 18.
+std::optional<uint64_t> parse_length(std::string_view value);
+
+/// What Connection headers ask for.
+struct ConnectionOptions {
+  bool close = false;
+  bool keep_alive = false;
+  void note(std::string_view value);
+};
+
 /// Takes a chunked body apart, cut anywhere. Extensions and trailers are skipped, within bounds.
 class ChunkDecoder {
  public:
