@@ -108,4 +108,11 @@ base::Result<std::shared_ptr<core::ChatModel>> KeyedModels::find(std::string_vie
                                       clock_);
 }
 
+core::ModelPorts KeyedModels::ports(std::string_view id) const {
+  return core::wrap_ports(
+      models_.ports(id), [id = std::string(id), &ring = ring_, &clock = clock_](std::shared_ptr<core::ChatModel> port) {
+        return std::make_shared<KeyedModel>(id, std::move(port), ring, clock);
+      });
+}
+
 }  // namespace tessera::account

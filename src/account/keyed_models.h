@@ -8,13 +8,14 @@
 #include "account/keys.h"
 #include "base/clock.h"
 #include "core/chat_model.h"
+#include "core/model_ports.h"
 
 namespace tessera::account {
 
 /// A catalog whose models ask the key of each call first: whether it may use the model (forbidden MODEL_NOT_ALLOWED)
 /// and has tokens left (exhausted TOKENS_LIMITED). Tokens are counted by a guess from the prompt's length until the
-/// call has ended, then by what the provider said, also when it failed half-way. Calls without a key pass. Thread-safe;
-/// `models`, `ring` and `clock` outlive it.
+/// call has ended, then by what the provider said, also when it failed half-way. The same of the models' other ports.
+/// Calls without a key pass. Thread-safe; `models`, `ring` and `clock` outlive it.
 class KeyedModels final : public core::ModelCatalog {
  public:
   KeyedModels(core::ModelCatalog& models, const KeyRing& ring, const base::Clock& clock)
@@ -24,6 +25,7 @@ class KeyedModels final : public core::ModelCatalog {
   [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view id) const override { return models_.info(id); }
   [[nodiscard]] std::vector<core::ModelInfo> list() const override { return models_.list(); }
   [[nodiscard]] std::string default_model() const override { return models_.default_model(); }
+  [[nodiscard]] core::ModelPorts ports(std::string_view id) const override;
 
  private:
   core::ModelCatalog& models_;

@@ -35,6 +35,16 @@ class ToldModel final : public core::ChatModel {
   }
 };
 
+class ToldEmbeddings final : public core::EmbeddingsRelay {
+ public:
+  core::Task<base::Result<std::string>> embeddings(const core::RequestContext&, const core::RelayRequest&,
+                                                   core::RelayReport& report) override {
+    report.usage = {.prompt_tokens = 40};
+    report.usage_reported = true;
+    co_return "{}";
+  }
+};
+
 class OneModel final : public core::ModelCatalog {
  public:
   std::shared_ptr<ToldModel> model = std::make_shared<ToldModel>();
@@ -42,6 +52,11 @@ class OneModel final : public core::ModelCatalog {
   [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view) const override { return std::nullopt; }
   [[nodiscard]] std::vector<core::ModelInfo> list() const override { return {}; }
   [[nodiscard]] std::string default_model() const override { return "first"; }
+  [[nodiscard]] core::ModelPorts ports(std::string_view) const override {
+    core::ModelPorts ports;
+    ports.embeddings = std::make_shared<ToldEmbeddings>();
+    return ports;
+  }
 };
 
 struct World {
@@ -80,6 +95,21 @@ TEST(KeyedModels, LetThroughTheModelsOfTheKeyOnly) {
   EXPECT_EQ(world.relay("", 4), "done") << "the default model";
   EXPECT_EQ(world.relay("c", 4), "MODEL_NOT_ALLOWED");
   EXPECT_EQ(world.models.model->calls, 3);
+}
+
+TEST(KeyedModels, AskTheKeyForTheOtherPortsToo) {
+  World world;
+  world.use_key({"b"}, 1000);
+  const auto embed = [&](std::string_view model) {
+    const core::RelayRequest request{.model = std::string(model), .body = "{}"};
+    core::RelayReport report;
+    const auto answer = sync_wait(world.keyed.ports(model).embeddings->embeddings(world.context, request, report));
+    return answer ? "done" : answer.error().name;
+  };
+  EXPECT_EQ(embed("b"), "done");
+  EXPECT_EQ(world.left(), 960);
+  EXPECT_EQ(embed("c"), "MODEL_NOT_ALLOWED");
+  EXPECT_EQ(world.keyed.ports("b").rerank, nullptr);
 }
 
 TEST(KeyedModels, CountWhatTheProviderSaidAndNothingOfACallThatFailedAtOnce) {

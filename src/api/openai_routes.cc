@@ -257,10 +257,13 @@ async::Task<base::Result<Reply>> OpenAiRoutes::embeddings(Call& call) {
   co_return reply;
 }
 
-async::Task<base::Result<Reply>> OpenAiRoutes::list_models(Call&) {
+async::Task<base::Result<Reply>> OpenAiRoutes::list_models(Call& call) {
   JsonWriter out;
   out.begin_object().field("object", "list").key("data").begin_array();
-  for (const core::ModelInfo& info : parts_.models.list()) out.raw(model_json(info.id, info.provider, 0));
+  for (const core::ModelInfo& info : parts_.models.list()) {
+    if (call.grant != nullptr && !call.grant->allows_model(info.id)) continue;
+    out.raw(model_json(info.id, info.provider, 0));
+  }
   out.raw(model_json(parts_.embedders.fallback().model(), "tessera", 0));
   out.end_array().end_object();
   Reply reply;

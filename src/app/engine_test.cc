@@ -125,7 +125,7 @@ TEST(Server, AnswersTheSameOverHttpAndStops) {
   const std::string url = (*server)->url();
   EXPECT_TRUE(server_answers(url));
   EXPECT_TRUE(server_answers(url + "/"));
-  const auto backend = open_remote_backend(url + "/");
+  const auto backend = open_remote_backend(url + "/", {});
   take_in_search_and_ask(*backend);
 
   wire::HttpClient http;
