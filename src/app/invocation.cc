@@ -14,6 +14,7 @@ base::Result<config::Loaded> load_settings(const Invocation& invocation, const S
   config::Sources sources;
   TESSERA_TRY(sources.file, config::find_file(invocation.config_path, here.environment));
   sources.environment = here.environment;
+  sources.environment.erase("TESSERA_KEY");  // the command line's, no setting (complete())
   sources.flags = invocation.flags;
   return config::load(sources);
 }

@@ -52,7 +52,7 @@ test("its stream comes through", { skip: missing }, async () => {
 test("documents are embedded by a local model", { skip: missing }, async () => {
   const taken = await server.post("/ingest", { document_id: "ferry", text: "The ship sails from the harbour in the morning.\n" });
   assert.ok(taken.status < 300, taken.text);
-  const { json } = await server.post("/search", { query: "harbour ship", mode: "dense" });
+  const { json } = await server.post("/api/search", { query: "harbour ship", mode: "dense" });
   assert.equal(json.results[0].document_id, "ferry");
 });
 
@@ -62,6 +62,9 @@ test("health and metrics tell of the processes", { skip: missing }, async () => 
   assert.deepEqual([writer.status, writer.active_instances, writer.busy_instances, writer.queue_length], ["HEALTHY", 1, 0, 0]);
   const metrics = (await server.get("/metrics")).text;
   assert.match(metrics, /tessera_engine_instances\{kind="chat",model="writer.Q8_0"\} 1/);
+  for (const name of ["busy_instances", "queue_length", "restarts", "requests", "continued_requests"]) {
+    assert.match(metrics, new RegExp(`^tessera_engine_${name}\\{kind="chat",model="writer.Q8_0"\\} \\d+$`, "m"));
+  }
 });
 
 test("a killed process comes back, and requests are answered meanwhile", { skip: missing }, async () => {

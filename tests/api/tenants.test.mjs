@@ -33,7 +33,7 @@ test(`apps are apart (seed ${seed})`, async (t) => {
   mkdirSync(join(notes, "sub"));
   writeFileSync(join(notes, "sub", "shared.md"), "# Shared\n\nA file that both may take in.\n");
   const make = (app) => {
-    const made = spawnSync(binary, ["keys", "create", "--data", directory, "--app", app, "--scopes", "all"], { encoding: "utf8" });
+    const made = spawnSync(binary, ["keys", "create", "--data", directory, "--app", app, "--scopes", "all"], { encoding: "utf8", env: { PATH: process.env.PATH, NO_COLOR: "1" } });
     assert.equal(made.status, 0, made.stderr);
     return made.stdout.trim();
   };
