@@ -17,6 +17,7 @@ using text::JsonKind;
 using text::JsonMember;
 
 constexpr base::Millis kEndMax{20};
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 base::Error bad_response(std::string_view provider, std::string_view what) {
   return base::make_error(Code::upstream, "BAD_RESPONSE",
@@ -173,6 +174,7 @@ base::Result<> read_relayed_object(const RelayWatch& watch, std::string_view bod
 }
 
 std::string_view RelayStream::feed(std::string bytes) {
+  if (used_ > 0) first_ = false;
   buffer_.erase(0, used_);
   scanned_ -= used_;
   used_ = 0;
@@ -181,8 +183,10 @@ std::string_view RelayStream::feed(std::string bytes) {
   } else {
     buffer_ += bytes;
   }
-  if (first_ && buffer_.starts_with("\xEF\xBB\xBF")) buffer_.erase(0, 3);
-  if (!buffer_.empty()) first_ = false;
+  if (first_ && buffer_.size() >= kByteOrderMark.size()) {
+    if (buffer_.starts_with(kByteOrderMark)) buffer_.erase(0, kByteOrderMark.size());
+    first_ = false;
+  }
   out_ = {};
   apart_ = false;
   kept_.clear();
