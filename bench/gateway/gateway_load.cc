@@ -242,9 +242,12 @@ class Load {
       const ssize_t got = ::recv(one.socket, data, sizeof data, MSG_DONTWAIT);
       if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
       if (got <= 0) {
-        figures_.failure = "the server closed a connection";
-        if (!one.busy) stop(figures_.failure);
-        finish(one, true);
+        const string why = "the server closed a connection";
+        if (!one.busy && !streams_) stop(why);
+        if (one.busy) {
+          figures_.failure = why;
+          finish(one, true);
+        }
         ::close(one.socket);
         one.socket = -1;
         return;

@@ -29,7 +29,9 @@ from machine import free_port  # noqa: E402
 sys.path.insert(0, str(HERE.parent / "retrieval"))
 from peers import Report, ratio, short  # noqa: E402,F401
 
-PORTKEY, LITELLM, BIFROST, SONIC = "1.15.2", "1.106.2", "1.3.0", "1.15.0"  # the sonic that Bifrost names does not build with Go 1.26
+PORTKEY, LITELLM, BIFROST = "1.15.2", "1.106.2", "1.3.0"
+HONO = "1.3.3"  # with the server that npm takes for Portkey by itself (1.19), its streams fail: "TypeError: immutable"
+SONIC = "1.15.0"  # the one that Bifrost names does not build with Go 1.26
 MODEL = "gpt-4o-mini"
 SERVER_CPU, LOAD_CPU = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
 NOT_TO_BE_HAD = ("GoModel (github.com/ENTERPILOT/GoModel) has no row: the Go module proxy answers 403 for every version. Bifrost's own server "
@@ -38,13 +40,14 @@ NOT_TO_BE_HAD = ("GoModel (github.com/ENTERPILOT/GoModel) has no row: the Go mod
 
 def install_portkey():
     folder = PEERS / "node"
-    script = folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
-    installed = script.parent.parent / "package.json"
-    if not installed.exists() or json.loads(installed.read_text())["version"] != PORTKEY:
+    wanted = {"@portkey-ai/gateway": PORTKEY, "@hono/node-server": HONO}
+    installed = {name: folder / "node_modules" / name / "package.json" for name in wanted}
+    if any(not path.exists() or json.loads(path.read_text())["version"] != wanted[name] for name, path in installed.items()):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text("{}")
-        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", f"@portkey-ai/gateway@{PORTKEY}"], cwd=folder, check=True)
-    return script
+        packages = [f"{name}@{version}" for name, version in wanted.items()]
+        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--legacy-peer-deps", *packages], cwd=folder, check=True)
+    return folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
 
 
 def install_litellm():
@@ -256,7 +259,7 @@ class Field:
 
 def check(gateway):
     """One answer, so that a wrong setting is an error here and not a strange figure later."""
-    answer = json.loads(call(gateway.url + "/v1/chat/completions", gateway.headers, {"model": MODEL, "messages": [{"role": "user", "content": "When does the ferry leave?"}]}))
+    answer = json.loads(call(gateway.url + "/v1/chat/completions", gateway.headers, {"model": MODEL, "max_completion_tokens": 1, "messages": [{"role": "user", "content": "When?"}]}))
     assert answer["choices"][0]["message"]["content"], answer
     return answer
 

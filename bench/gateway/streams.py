@@ -18,7 +18,7 @@ LARGE_BYTES, LARGE_RATE = 400_000, 2
 
 
 def stream_bodies(tokens, count=997):
-    return gateways.prompts(200, count, stream=True, max_tokens=tokens)
+    return gateways.prompts(200, count, stream=True, max_completion_tokens=tokens)
 
 
 def first_token(options, field, report):
@@ -52,7 +52,7 @@ def paced(field, streams, seconds, report):
         file = one.requests(field.folder, f"paced-{tokens}", stream_bodies(tokens))
         result = load("streams", one, file, streams, seconds)
         broken = result["unfinished"] + result["failed"]
-        cpu, memory = ("", "") if one is field.direct else (f"{result['cpu_seconds'] * 1e6 / max(1, result['events']):.1f}", f"{one.resident_mb():.0f}")
+        cpu, memory = ("", "") if one is field.direct or not result["events"] else (f"{result['cpu_seconds'] * 1e6 / max(1, result['events']):.1f}", f"{one.resident_mb():.0f}")
         report(f"| {one.name} | {result['events'] / (streams * tokens):.1%} | {result['lost']} | {result['merged']} | {broken} | {ms(result, 'gap', 'p50')} | "
                f"{ms(result, 'gap', 'p99')} | {ms(result, 'delay', 'p50')} | {ms(result, 'delay', 'p99')} | {cpu} | {memory} |")
 
@@ -64,7 +64,7 @@ def long_prompt(options, field, report):
     for one in field.rows:
         tokens = int(seconds * 20)
         small = one.requests(field.folder, f"paced-{tokens}", stream_bodies(tokens))
-        large = one.requests(field.folder, "large", gateways.prompts(LARGE_BYTES, 8, max_tokens=1))
+        large = one.requests(field.folder, "large", gateways.prompts(LARGE_BYTES, 8, max_completion_tokens=1))
         alone, beside = [], []
         for _ in range(options.long_rounds):
             alone.append(load("streams", one, small, streams, seconds))
