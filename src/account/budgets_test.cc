@@ -62,6 +62,9 @@ class StubbornLedger final : public core::Ledger {
                                                                   int64_t limit) override {
     return inner_.sum_usage(std::move(filter), std::move(groups), limit);
   }
+  core::Task<base::Result<int64_t>> erase_user(core::Tenant tenant, std::string user_id) override {
+    return inner_.erase_user(std::move(tenant), std::move(user_id));
+  }
   std::atomic<bool> failing{false};
 
  private:

@@ -332,6 +332,11 @@ Task<base::Result<std::vector<core::UsageRow>>> Spending::sum_usage(core::Ledger
   co_return co_await means_.ledger.sum_usage(std::move(filter), std::move(groups), limit);
 }
 
+core::Task<base::Result<int64_t>> Spending::erase_user(core::Tenant tenant, std::string user_id) {
+  TESSERA_CO_CHECK(co_await flush());
+  co_return co_await means_.ledger.erase_user(std::move(tenant), std::move(user_id));
+}
+
 void Spending::collect() const {
   const std::lock_guard lock(mutex_);
   Money reserved;

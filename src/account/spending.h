@@ -72,6 +72,9 @@ class Spending {
   /// From the ledger, with all that was settled before. Errors: the store's.
   core::Task<base::Result<std::vector<core::UsageRow>>> sum_usage(core::LedgerFilter filter,
                                                                   std::vector<core::LedgerGroup> groups, int64_t limit);
+  /// Takes a person's name off the ledger: what was settled before this is called included. Errors: as the ledger's;
+  /// unavailable LEDGER_BEHIND.
+  core::Task<base::Result<int64_t>> erase_user(core::Tenant tenant, std::string user_id);
   /// Waits until all that was settled before is in the ledger. Errors: unavailable LEDGER_BEHIND.
   core::Task<base::Result<>> flush();
   /// Sets the gauges.

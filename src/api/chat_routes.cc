@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "account/spending.h"
 #include "api/body.h"
 #include "api/render.h"
 #include "chat/chat_service.h"
@@ -271,6 +272,7 @@ async::Task<base::Result<Reply>> ChatRoutes::list_messages(Call& call) {
 
 async::Task<base::Result<Reply>> ChatRoutes::erase_user(Call& call) {
   TESSERA_CO_TRY(const int64_t sessions, co_await parts_.sessions.erase_user(call.context, call.param("user_id")));
+  TESSERA_CO_CHECK(co_await parts_.spending.erase_user(call.context.tenant, call.param("user_id")));
   JsonWriter out;
   out.begin_object().field("sessions", sessions).end_object();
   Reply reply;

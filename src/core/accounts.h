@@ -94,6 +94,9 @@ class Ledger {
   /// Rows in the order of their keys; at most `limit`.
   virtual Task<base::Result<std::vector<UsageRow>>> sum_usage(LedgerFilter filter, std::vector<LedgerGroup> groups,
                                                               int64_t limit) = 0;
+  /// Takes a person's name off what was spent, so that sums stay and nobody is told by them; returns how many entries.
+  /// Errors: invalid USER_REQUIRED.
+  virtual Task<base::Result<int64_t>> erase_user(Tenant tenant, std::string user_id) = 0;
 };
 
 /// What may be spent. `subject` names the key, user or workflow; empty for the app.

@@ -85,6 +85,29 @@ TEST_P(LedgerContract, TheSameIdOfAnotherAppIsAnotherEntry) {
   EXPECT_THAT(sum(of("c"), {}), IsEmpty());
 }
 
+TEST_P(LedgerContract, APersonsNameIsTakenOffAndTheSumsStay) {
+  auto named = [](const std::string& app, const std::string& id, const std::string& user, int64_t at_ms) {
+    auto made = entry(app, id, at_ms, 5);
+    made.user_id = user;
+    return made;
+  };
+  ASSERT_TRUE(sync_wait(ledger().append_entries({named("a", "1", "ann", kDay0), named("a", "2", "ann", kDay0 + kDayMs),
+                                                 named("a", "3", "", kDay0), named("a", "4", "bob", kDay0),
+                                                 named("b", "1", "ann", kDay0)}))
+                  .has_value());
+  EXPECT_EQ(*sync_wait(ledger().erase_user({"a"}, "ann")), 2);
+  harness_->reopen();
+  EXPECT_EQ(*sync_wait(ledger().erase_user({"a"}, "ann")), 0);
+  EXPECT_EQ(error_name(sync_wait(ledger().erase_user({"a"}, ""))), "USER_REQUIRED");
+  const auto rows = sum(of("a"), {LedgerGroup::user});
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].keys.at(0), "");
+  EXPECT_EQ(rows[0].calls, 3);
+  EXPECT_EQ(rows[0].cost.pico_usd, 15);
+  EXPECT_EQ(rows[1].keys.at(0), "bob");
+  EXPECT_EQ(sum(of("b"), {LedgerGroup::user}).at(0).keys.at(0), "ann") << "another app's";
+}
+
 TEST_P(LedgerContract, SumsExactlyBeyondWhatFloatingPointHolds) {
   const int64_t large = 4'000'000'000'000'000'001;
   ASSERT_TRUE(

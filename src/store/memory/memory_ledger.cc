@@ -43,6 +43,19 @@ std::string value_of(const LedgerEntry& entry, LedgerGroup group) {
 
 }  // namespace
 
+Task<base::Result<int64_t>> MemoryLedger::erase_user(core::Tenant tenant, std::string user_id) {
+  TESSERA_CO_CHECK(check_tenant(tenant));
+  if (user_id.empty()) co_return std::unexpected(user_required());
+  int64_t erased = 0;
+  const std::lock_guard lock(mutex_);
+  for (auto it = entries_.lower_bound({tenant, ""}); it != entries_.end() && it->first.first == tenant; ++it) {
+    if (it->second.user_id != user_id) continue;
+    it->second.user_id.clear();
+    ++erased;
+  }
+  co_return erased;
+}
+
 Task<base::Result<>> MemoryLedger::append_entries(std::vector<LedgerEntry> entries) {
   TESSERA_CO_CHECK(check_entries(entries));
   const std::lock_guard lock(mutex_);

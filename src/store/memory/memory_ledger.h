@@ -17,6 +17,7 @@ class MemoryLedger final : public core::Ledger {
   core::Task<base::Result<std::vector<core::UsageRow>>> sum_usage(core::LedgerFilter filter,
                                                                   std::vector<core::LedgerGroup> groups,
                                                                   int64_t limit) override;
+  core::Task<base::Result<int64_t>> erase_user(core::Tenant tenant, std::string user_id) override;
 
  private:
   std::mutex mutex_;

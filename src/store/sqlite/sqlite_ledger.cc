@@ -24,15 +24,18 @@ DayKey day_key(const LedgerEntry& e) {
   return {e.tenant.app_id, day_of(e.at_ms), e.key_id, e.user_id, e.workflow, e.provider, e.model};
 }
 
+// A row that is there already takes the new numbers in.
+#define ADD_TO_ROW                                                                           \
+  "ON CONFLICT DO UPDATE SET "                                                               \
+  "calls = calls + excluded.calls, prompt_tokens = prompt_tokens + excluded.prompt_tokens, " \
+  "cached_prompt_tokens = cached_prompt_tokens + excluded.cached_prompt_tokens, "            \
+  "completion_tokens = completion_tokens + excluded.completion_tokens, "                     \
+  "cost_pico_usd = cost_pico_usd + excluded.cost_pico_usd"
+
 base::Result<> add_to_day(Connection& db, const DayKey& key, const UsageRow& sum) {
   const auto& [app, day, key_id, user, workflow, provider, model] = key;
-  return run(db,
-             "INSERT INTO usage_days VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-             "calls = calls + excluded.calls, prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
-             "cached_prompt_tokens = cached_prompt_tokens + excluded.cached_prompt_tokens, "
-             "completion_tokens = completion_tokens + excluded.completion_tokens, "
-             "cost_pico_usd = cost_pico_usd + excluded.cost_pico_usd",
-             app, day, key_id, user, workflow, provider, model, sum.calls, sum.prompt_tokens, sum.cached_prompt_tokens,
+  return run(db, "INSERT INTO usage_days VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) " ADD_TO_ROW, app, day, key_id,
+             user, workflow, provider, model, sum.calls, sum.prompt_tokens, sum.cached_prompt_tokens,
              sum.completion_tokens, sum.cost.pico_usd);
 }
 
@@ -123,6 +126,18 @@ base::Result<std::vector<UsageRow>> read_usage(Connection& db, const core::Ledge
   return rows;
 }
 
+base::Result<int64_t> erase_user_entries(Connection& db, const std::string& app, const std::string& user) {
+  TESSERA_CHECK(run(db, "UPDATE ledger SET user_id = '' WHERE app_id = ? AND user_id = ?", app, user));
+  const int64_t erased = db.changed();
+  TESSERA_CHECK(run(db,
+                    "INSERT INTO usage_days SELECT app_id, day, key_id, '', workflow, provider, model, calls, "
+                    "prompt_tokens, cached_prompt_tokens, completion_tokens, cost_pico_usd FROM usage_days "
+                    "WHERE app_id = ? AND user_id = ? " ADD_TO_ROW,
+                    app, user));
+  TESSERA_CHECK(run(db, "DELETE FROM usage_days WHERE app_id = ? AND user_id = ?", app, user));
+  return erased;
+}
+
 base::Result<std::vector<core::Budget>> read_budgets(Connection& db) {
   std::vector<core::Budget> budgets;
   Query query(db,
@@ -152,6 +167,14 @@ Task<base::Result<>> SqliteLedger::append_entries(std::vector<LedgerEntry> entri
   const WriteHints hints{.bytes = entries.size() * sizeof(LedgerEntry), .more = false};
   co_return co_await writer_.run(
       [entries = std::move(entries)](WriteScope& scope) { return write_entries(scope, entries); }, hints);
+}
+
+Task<base::Result<int64_t>> SqliteLedger::erase_user(core::Tenant tenant, std::string user_id) {
+  TESSERA_CO_CHECK(check_tenant(tenant));
+  if (user_id.empty()) co_return std::unexpected(user_required());
+  co_return co_await writer_.run([app = std::move(tenant.app_id), user = std::move(user_id)](WriteScope& scope) {
+    return erase_user_entries(scope.db, app, user);
+  });
 }
 
 Task<base::Result<std::vector<UsageRow>>> SqliteLedger::sum_usage(core::LedgerFilter filter,
