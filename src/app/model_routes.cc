@@ -6,6 +6,7 @@
 #include <set>
 
 #include "llm/providers/provider_ports.h"
+#include "llm/providers/responses_over_chat.h"
 #include "llm/providers/translated_model.h"
 #include "llm/routing/fitted_model.h"
 #include "llm/routing/renamed_model.h"
@@ -200,6 +201,15 @@ core::ModelPorts ModelRoutes::ports_of(const std::string& provider) {
   return ports_.emplace(provider, core::wrap_ports(llm::make_provider_ports(client), wrap)).first->second;
 }
 
+// Providers without `/responses` answer them over chat.
+core::ModelPorts ModelRoutes::with_responses(core::ModelPorts ports,
+                                             const std::shared_ptr<core::ChatModel>& model) const {
+  if (ports.responses == nullptr && model != nullptr && model->relays()) {
+    ports.responses = llm::make_responses_over_chat(model, means_.clock);
+  }
+  return ports;
+}
+
 void ModelRoutes::add_candidates(std::vector<llm::Candidate>& to, const Place& place, const RoutedModelSettings* entry,
                                  int64_t group) {
   const auto lines = lines_.find(place.provider);
@@ -273,7 +283,7 @@ llm::CatalogRoute ModelRoutes::catalog_route(const Plan& plan, std::vector<std::
   if (!plan.places.empty()) {
     const Place& first = plan.places.front();
     made.info.provider = first.provider;
-    made.ports = ports_of(first.provider);
+    made.ports = with_responses(ports_of(first.provider), made.model);
     made.info.profile = means_.profiles.find(first.provider, plan.entry == nullptr ? first.model : plan.entry->name);
   }
   return made;
@@ -348,7 +358,7 @@ std::vector<llm::CatalogEntry> ModelRoutes::others() {
     entry.provider = provider.name;
     entry.model = router_over(std::move(candidates));
     entry.any_model = true;
-    entry.ports = ports_of(provider.name);
+    entry.ports = with_responses(ports_of(provider.name), entry.model);
     entries.push_back(std::move(entry));
   }
   return entries;

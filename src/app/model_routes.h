@@ -90,6 +90,8 @@ class ModelRoutes {
   [[nodiscard]] llm::RouterOptions router_options() const;
   [[nodiscard]] std::shared_ptr<core::ChatModel> router_over(std::vector<llm::Candidate> candidates) const;
   [[nodiscard]] core::ModelPorts ports_of(const std::string& provider);
+  [[nodiscard]] core::ModelPorts with_responses(core::ModelPorts ports,
+                                                const std::shared_ptr<core::ChatModel>& model) const;
   [[nodiscard]] llm::ProviderOptions provider_options(const Line& line, const std::string& model,
                                                       const config::RoutedModelSettings* entry) const;
   [[nodiscard]] llm::CatalogRoute catalog_route(const Plan& plan, std::vector<std::string> names);

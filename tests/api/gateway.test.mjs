@@ -22,6 +22,16 @@ before(async () => {
     base_url: ${mock.url}/v1
     api_key: ${key}
     models: [gpt-4o]
+  - name: claude
+    type: anthropic
+    base_url: ${mock.url}/v1
+    api_key: ${key}
+    models: [claude-sonnet-4-5]
+  - name: gem
+    type: gemini
+    base_url: ${mock.url}/v1beta
+    api_key: ${key}
+    models: [gemini-2.5-pro]
 llm:
   attempts_max: 1
 chat:
@@ -122,6 +132,50 @@ test("a client that leaves closes the provider's connection within 100 ms", asyn
   const [call] = await mock.transcriptWhen((calls) => calls.length === 1);
   assert.ok(Date.now() - left < 1000, "seen by the test in time");
   assert.match(JSON.stringify(call), /gone|cut|client/i);
+});
+
+test("Anthropic's and Google's models speak OpenAI's dialect, and answer /v1/responses", async () => {
+  const tools = [{ type: "function", function: { name: "tide", parameters: { type: "object", properties: { port: { type: "string" } } } } }];
+  for (const model of ["claude/claude-sonnet-4-5", "gem/gemini-2.5-pro"]) {
+    const answer = await client.chat.completions.create({ model, messages: [{ role: "system", content: "Be brief." }, ...messages] });
+    assert.match(answer.choices[0].message.content, /^Lorem ipsum/);
+    assert.equal(answer.choices[0].finish_reason, "stop");
+    assert.equal(answer.usage.completion_tokens, 16);
+    let text = "", finish, usage;
+    for await (const chunk of await client.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } })) {
+      text += chunk.choices[0]?.delta?.content ?? "";
+      finish = chunk.choices[0]?.finish_reason ?? finish;
+      usage = chunk.usage ?? usage;
+    }
+    assert.deepEqual([text, finish, usage.completion_tokens], [answer.choices[0].message.content, "stop", 16]);
+    const called = await client.chat.completions.create({ model, messages, tools, tool_choice: "required" });
+    assert.equal(called.choices[0].finish_reason, "tool_calls");
+    assert.equal(called.choices[0].message.tool_calls[0].function.name, "tide");
+    JSON.parse(called.choices[0].message.tool_calls[0].function.arguments);
+    const response = await client.responses.create({ model, input: "hi" });
+    assert.equal(response.output_text, answer.choices[0].message.content);
+    const events = [];
+    for await (const event of await client.responses.create({ model, input: "hi", stream: true })) events.push(event);
+    assert.equal(events.filter((event) => event.type === "response.output_text.delta").map((event) => event.delta).join(""), answer.choices[0].message.content);
+    assert.equal(events.at(-1).type, "response.completed");
+  }
+});
+
+test("embeddings go to the provider as they are: token lists, dimensions, base64", async () => {
+  for (const more of [{ input: [[1, 2, 3], [4]], dimensions: 4 }, { input: ["a", "b"], encoding_format: "base64" }]) {
+    const ask = (url, model) => fetch(`${url}/v1/embeddings`, { method: "POST", body: JSON.stringify({ model, ...more }) }).then((answer) => answer.text());
+    assert.equal(await ask(server.url, "up/e5"), await ask(mock.url, "e5"));
+  }
+});
+
+test("what a provider cannot do is said by name", async () => {
+  const form = new FormData();
+  form.append("model", "gem/gemini-2.5-pro");
+  form.append("file", new Blob(["RIFF"]), "a.wav");
+  const spoken = await server.request("POST", "/v1/audio/transcriptions", form);
+  assert.deepEqual([spoken.status, spoken.json.error.code, spoken.json.error.param], [400, "MODEL_UNABLE", "model"]);
+  const ranked = await server.post("/v1/rerank", { model: "up/gpt-4o", query: "a", documents: ["b"] });
+  assert.equal(ranked.json.error.code, "MODEL_UNABLE");
 });
 
 test("requests that are wrong are answered here, naming the field", async () => {
