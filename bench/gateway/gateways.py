@@ -230,7 +230,7 @@ class Field:
         self.make_upstream, self.report = upstream, report
 
     def __enter__(self):
-        self.folder = tempfile.mkdtemp(prefix="gateway-", dir=PEERS if PEERS.exists() else None)
+        self.folder = tempfile.mkdtemp(prefix="tessera-gateway-")
         self.upstream = self.make_upstream()
         self.direct = self.upstream
         self.gateways = []
