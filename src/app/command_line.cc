@@ -235,6 +235,7 @@ void add_mock_command(CLI::App& app, Invocation& into) {
   mock->add_option("--port", what.port, "Port (8089); 0 takes a free one")->type_name("PORT");
   mock->add_option("--do", "A directive for every request; again for more")
       ->type_name("NAME=VALUE")
+      ->take_all()
       ->each([&what](const std::string& text) {
         for (auto& directive : mock::parse_directives(text)) what.directives.push_back(std::move(directive));
       });

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "account/accounted_model.h"
@@ -101,6 +102,13 @@ Result<std::unique_ptr<core::RetrievalIndex>> open_index(const Settings& setting
   return index::create_retrieval_index(std::move(options), log);
 }
 
+// Every client may have a provider's answer under way.
+wire::HttpClientOptions http_options(const config::Settings& settings) {
+  wire::HttpClientOptions options;
+  options.connections_max = std::max(options.connections_max, static_cast<size_t>(settings.server.connections_max));
+  return options;
+}
+
 }  // namespace
 
 // In the order of construction: each part names those above it only, so destruction in reverse is safe.
@@ -133,7 +141,7 @@ struct Engine::Parts {
   async::BlockingPool read_pool;
   async::BlockingPool search_pool;
   async::BlockingPool ingest_pool;
-  std::shared_ptr<wire::HttpClient> http = std::make_shared<wire::HttpClient>();
+  std::shared_ptr<wire::HttpClient> http = std::make_shared<wire::HttpClient>(http_options(*settings));
   Stores stores;
   text::BpeCounter history_tokens{text::BpeVocabulary::o200k()};
   std::unique_ptr<core::RetrievalIndex> index;

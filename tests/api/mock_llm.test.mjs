@@ -245,6 +245,14 @@ test("answers fit OpenAI's own contract", { skip: noContract }, async () => {
   fits("ErrorResponse", await limited.json());
 });
 
+test("a directive for every request may be given again for more", async () => {
+  const other = await MockLlm.start("--do", "tokens=2", "--do", "text=echo");
+  const answer = await (await fetch(`${other.url}/v1/chat/completions`, { method: "POST", body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "one two three four" }] }) })).json();
+  assert.equal(answer.usage.completion_tokens, 2);
+  assert.match(answer.choices[0].message.content, /^one/);
+  assert.equal(await other.stop(), 0);
+});
+
 test("wrong command lines are refused with what to do", async () => {
   await assert.rejects(MockLlm.start("--do", "tokns=5"), /did you mean "tokens"/);
   await assert.rejects(MockLlm.start("--script", "/nowhere.yaml"), /cannot be read/);
