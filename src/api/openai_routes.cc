@@ -274,7 +274,8 @@ async::Task<base::Result<Reply>> OpenAiRoutes::list_models(Call& call) {
 async::Task<base::Result<Reply>> OpenAiRoutes::get_model(Call& call) {
   const std::string id = call.param("model");
   Reply reply;
-  if (const auto info = parts_.models.info(id)) {
+  const bool allowed = call.grant == nullptr || call.grant->allows_model(id);
+  if (const auto info = parts_.models.info(id); info && allowed) {
     reply.body = model_json(info->id, info->provider, 0);
   } else if (parts_.embedders.find(id)) {
     reply.body = model_json(id, "tessera", 0);
