@@ -86,7 +86,11 @@ base::Result<> CollectionIndex::append_slice(const core::DocumentWrite& write, s
     keys.push_back(chunk.key);
   }
   const PreparedRows prepared = prepare_rows(texts, options_.stemming);
-  lexical_->make_room(prepared);
+  {
+    // Beside searches, but not beside an install, which moves the segment that the rows go to.
+    const auto lock = access_.read();
+    lexical_->make_room(prepared);
+  }
   const size_t dimensions = with_vectors ? write.dimensions : 0;
   const auto values = std::span(write.vectors).subspan(first * dimensions, count * dimensions);
   const base::Result<EncodedVectors> encoded = vectors_->encode(values, count, dimensions);

@@ -39,7 +39,7 @@ class SegmentedIndex {
   SegmentedIndex(SegmentedIndex&&) noexcept;
   SegmentedIndex& operator=(SegmentedIndex&&) noexcept;
 
-  /// Optional, on the applier, without a lock: makes room for `rows` so that append() need not.
+  /// Optional, on the applier, read lock: makes room for `rows` so that append() need not.
   void make_room(const PreparedRows& rows);
   /// Write lock. Adds rows behind the last one (a few hundred at a time, under a millisecond), invisible until
   /// activated.
