@@ -70,6 +70,7 @@ TEST(RetrievalIndexConcurrency, SearchesSeeWholeDocumentsOnly) {
   }
   done = true;
   for (auto& searcher : searchers) searcher.join();
+  index.reset();  // its maintenance writes until then
   std::filesystem::remove_all(directory);
 }
 
