@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Writes the documentation that follows from tables: docs/config.md, docs/metrics.md, docs/openapi.json, docs/tessera.example.yaml.
 
-  tools/generate.py            write them, with the release binary
+  tools/generate.py            write them, with the release binary (or $TESSERA_BINARY)
   tools/generate.py --check    only compare; prints the files that differ and exits 1
 """
+import os
 import pathlib
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BINARY = ROOT / "build/release/tessera"
+BINARY = pathlib.Path(os.environ.get("TESSERA_BINARY", ROOT / "build/release/tessera"))
 GENERATED = {
     "docs/config.md": ["config", "reference", "--markdown"],
     "docs/tessera.example.yaml": ["config", "reference", "--yaml"],

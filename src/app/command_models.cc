@@ -153,7 +153,7 @@ int models_list(const Invocation& invocation, const Surroundings& here) {
   for (const Row& row : rows) {
     out += fmt::format("{}  {}\n", styled(here.terminal, Style::bold, fmt::format("{:<{}}", row.id, widest)), row.note);
   }
-  out += fmt::format("\nUsed when a request names none: {}\n", loaded->settings->chat.default_model);
+  out += fmt::format("\nUsed when a request names none: {}\n", default_model_text(*loaded->settings));
   write_out(out);
   return kExitOk;
 }

@@ -8,6 +8,7 @@
 #include "account/keys.h"
 #include "app/commands.h"
 #include "app/engine.h"
+#include "app/local_models.h"
 #include "app/server.h"
 #include "app/server_note.h"
 #include "app/stop_signals.h"
@@ -54,7 +55,7 @@ void announce(const Server& server, const config::Settings& settings, const Term
     const bool memory = settings.storage.backend == "memory";
     text += fmt::format("Data in {}. Model {}. Ctrl-C stops.\n",
                         memory ? "memory only" : harmless(settings.storage.directory, false),
-                        harmless(settings.chat.default_model, false));
+                        harmless(default_model_text(settings), false));
   }
   write_out(text);
 }

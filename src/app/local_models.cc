@@ -6,7 +6,9 @@
 #include <filesystem>
 
 #include "app/engine_options.h"
+#include "app/model_routes.h"
 #include "base/log.h"
+#include "llm/extractive/extractive_model.h"
 
 namespace tessera::app {
 namespace {
@@ -97,6 +99,19 @@ base::Result<llm::LocalEnginesOptions> local_engine_options(const Settings& sett
   }
   if (!settings.whisper.model_path.empty()) options.pools.push_back(whisper_pool(settings));
   return options;
+}
+
+std::string default_model_text(const Settings& settings) {
+  if (settings.chat.default_model != "auto") return settings.chat.default_model;
+  std::vector<std::string> local;
+  if (const auto files = local_chat_files(settings)) {
+    for (const llm::ModelFile& file : *files) local.push_back(file.name);
+  }
+  std::string names;
+  for (const ModelPlace& place : automatic_models(settings, llm::kLocalProvider, local)) {
+    names += (names.empty() ? "" : ", then ") + place.full_name();
+  }
+  return names.empty() ? std::string(llm::kExtractiveModelId) : names;
 }
 
 api::PartHealth engines_health(const llm::LocalEngines& engines) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "api/api.h"
 #include "base/result.h"
 #include "config/settings.h"
@@ -15,6 +17,10 @@ base::Result<llm::LocalEnginesOptions> local_engine_options(const config::Settin
 
 /// The chat models that llama_cpp.model_path stands for. Errors: invalid MODEL_FILE.
 base::Result<std::vector<llm::ModelFile>> local_chat_files(const config::Settings& settings);
+
+/// The model that answers requests that name none, for people to read: "openai/gpt-4o", or for auto who is asked in
+/// turn.
+std::string default_model_text(const config::Settings& settings);
 
 /// How they are, for /api/health/detailed.
 api::PartHealth engines_health(const llm::LocalEngines& engines);

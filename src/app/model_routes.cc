@@ -27,7 +27,32 @@ base::Millis patience(base::Millis configured, base::Millis provider, base::Mill
   return provider == initial && known > base::Millis(0) ? known : provider;
 }
 
+// The model that a provider is known for: the first that it lists, else the first entry that names it.
+std::string first_model(const ProviderSettings& provider, const std::vector<RoutedModelSettings>& entries) {
+  if (!provider.models.empty()) return provider.models.front();
+  const auto found = std::ranges::find_if(entries, [&](const RoutedModelSettings& entry) {
+    return std::ranges::find(entry.providers, provider.name) != entry.providers.end();
+  });
+  return found == entries.end() ? std::string() : found->upstream;
+}
+
 }  // namespace
+
+std::vector<ModelPlace> automatic_models(const config::Settings& settings, std::string_view local,
+                                         const std::vector<std::string>& local_models) {
+  std::vector<ModelPlace> places;
+  const bool any = settings.llm.provider == "auto";
+  const auto wanted = [&](std::string_view provider) { return any || settings.llm.provider == provider; };
+  if (!local_models.empty() && wanted(local)) places.push_back({std::string(local), local_models.front()});
+  for (const std::string_view location : {"local", "cloud"}) {
+    for (const ProviderSettings& provider : settings.providers) {
+      if (provider.location != location || !wanted(provider.name)) continue;
+      std::string model = first_model(provider, settings.models);
+      if (!model.empty()) places.push_back({provider.name, std::move(model)});
+    }
+  }
+  return places;
+}
 
 ModelRoutes::ModelRoutes(const config::Settings& settings, Means means)
     : settings_(settings), means_(std::move(means)) {
@@ -248,7 +273,8 @@ std::shared_ptr<core::ChatModel> ModelRoutes::route(const Plan& plan) {
   int64_t group = 0;
   for (const Place& place : plan.places) {
     add_candidates(candidates, place, plan.entry, group);
-    if (place.provider == means_.local.provider) ++group;  // what is here already is not shared with what costs
+    // What is here already is not shared with what costs.
+    if (plan.one_by_one || place.provider == means_.local.provider) ++group;
   }
   const auto stand_in = [&](std::string_view name, bool only_on_rate_limit) {
     ++group;
@@ -289,23 +315,6 @@ llm::CatalogRoute ModelRoutes::catalog_route(const Plan& plan, std::vector<std::
   return made;
 }
 
-std::vector<ModelRoutes::Place> ModelRoutes::automatic() const {
-  std::vector<Place> places;
-  const bool any = settings_.llm.provider == "auto";
-  const auto wanted = [&](std::string_view provider) { return any || settings_.llm.provider == provider; };
-  const LocalChat& local = means_.local;
-  if (local.model != nullptr && !local.models.empty() && wanted(local.provider)) {
-    places.push_back({local.provider, local.models.front()});
-  }
-  for (const std::string_view location : {"local", "cloud"}) {
-    for (const ProviderSettings& provider : settings_.providers) {
-      if (provider.location != location || provider.models.empty() || !wanted(provider.name)) continue;
-      places.push_back({provider.name, provider.models.front()});
-    }
-  }
-  return places;
-}
-
 std::vector<llm::CatalogRoute> ModelRoutes::named() {
   std::vector<llm::CatalogRoute> routes;
   std::set<std::string, std::less<>> taken;
@@ -334,16 +343,15 @@ std::vector<llm::CatalogRoute> ModelRoutes::named() {
     if (entry_of(full) != nullptr) continue;
     add({full, entry != nullptr && entry->upstream == model ? entry : nullptr, {{provider, model}}}, {});
   }
-  if (std::vector<Place> places = automatic(); !places.empty()) {
-    // One after the other, not shared.
-    std::vector<llm::Candidate> candidates;
-    for (size_t i = 0; i < places.size(); ++i) {
-      add_candidates(candidates, places[i], nullptr, static_cast<int64_t>(i));
-    }
+  const std::vector<std::string> none;
+  const std::vector<std::string>& at_home = means_.local.model == nullptr ? none : means_.local.models;
+  if (auto places = automatic_models(settings_, means_.local.provider, at_home); !places.empty()) {
+    Plan plan{.name = "auto", .entry = nullptr, .places = std::move(places), .one_by_one = true};
     llm::CatalogRoute made;
-    made.info.id = "auto";
-    made.info.provider = places.front().provider;
-    made.model = router_over(std::move(candidates));
+    made.info.id = plan.name;
+    made.info.provider = plan.places.front().provider;
+    made.model = route(plan);
+    made.ports = with_responses({}, made.model);
     routes.push_back(std::move(made));
   }
   return routes;

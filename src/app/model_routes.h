@@ -35,6 +35,19 @@ struct LocalChat {
   core::ModelPorts ports = {};             ///< decorated already
 };
 
+/// A model at one provider.
+struct ModelPlace {
+  std::string provider;
+  std::string model;  ///< as the provider calls it
+  [[nodiscard]] std::string full_name() const { return provider + "/" + model; }
+};
+
+/// Who answers the model `auto`, one after the other: the first of the local models (`local_models` of the provider
+/// `local`), then the first model of each provider on this machine, then of each of the others; or of `llm.provider`
+/// alone. Empty when nobody does.
+std::vector<ModelPlace> automatic_models(const config::Settings& settings, std::string_view local,
+                                         const std::vector<std::string>& local_models);
+
 /// Builds the routes of the configured models: provider -> decorator -> router, with one endpoint for each provider and
 /// key. For the time of start-up; what it makes lives on without it.
 class ModelRoutes {
@@ -52,7 +65,7 @@ class ModelRoutes {
   /// `settings` outlives it; what `means` refers to outlives what it makes.
   ModelRoutes(const config::Settings& settings, Means means);
 
-  /// A route for every model of `models:` and of every provider, and `auto`.
+  /// A route for every model of `models:` and of every provider, and `auto`, if anybody answers it.
   [[nodiscard]] std::vector<llm::CatalogRoute> named();
   /// An entry for each provider, for models that nobody has listed.
   [[nodiscard]] std::vector<llm::CatalogEntry> others();
@@ -64,15 +77,12 @@ class ModelRoutes {
     std::string key;
     std::shared_ptr<llm::Endpoint> endpoint;
   };
-  /// A model at one provider.
-  struct Place {
-    std::string provider;
-    std::string model;  // as the provider calls it
-  };
+  using Place = ModelPlace;
   struct Plan {
     std::string name;
     const config::RoutedModelSettings* entry = nullptr;
     std::vector<Place> places;
+    bool one_by_one = false;  // not shared by weight
   };
 
   void add_lines();
@@ -95,7 +105,6 @@ class ModelRoutes {
   [[nodiscard]] llm::ProviderOptions provider_options(const Line& line, const std::string& model,
                                                       const config::RoutedModelSettings* entry) const;
   [[nodiscard]] llm::CatalogRoute catalog_route(const Plan& plan, std::vector<std::string> names);
-  [[nodiscard]] std::vector<Place> automatic() const;
 
   const config::Settings& settings_;
   Means means_;

@@ -163,9 +163,27 @@ TEST_F(Routes, AutoIsLocalFirst) {
   EXPECT_EQ(ask("auto"), "ollama llama3");
   fail("ollama", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
   EXPECT_EQ(ask("auto"), "openai gpt-4o");
+  fail("openai", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("auto"), "PROVIDER_UNAVAILABLE");
   settings.llm.provider = "ollama";
   build();
   EXPECT_EQ(ask("auto"), "PROVIDER_UNAVAILABLE");
+}
+
+TEST_F(Routes, AutoTakesTurnsNotSharesAndEndsWithTheFallbacks) {
+  settings.providers = {provider("a", {"m"}), provider("b", {"m"}), provider("c", {}), provider("d", {"spare"})};
+  settings.models = {entry("smart", "big")};
+  settings.models[0].providers = {"c"};
+  settings.providers[3].location = "elsewhere";
+  settings.llm.fallbacks = {"d/spare"};
+  build();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(ask("auto"), "a m");
+  fail("a", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("auto"), "b m");
+  fail("b", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("auto"), "c big") << "the entry that names it says what it serves";
+  fail("c", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("auto"), "d spare");
 }
 
 TEST_F(Routes, LocalModelsComeBeforeThoseOfTheSameNameElsewhere) {

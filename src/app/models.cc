@@ -1,5 +1,7 @@
 #include "app/models.h"
 
+#include <algorithm>
+
 #include "app/metered.h"
 #include "app/model_routes.h"
 #include "app/profile_settings.h"
@@ -121,11 +123,20 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
   }
   models->embedders_.push_back(std::make_shared<MeteredEmbedder>(built_in, means.metrics, means.clock));
 
+  std::vector<llm::CatalogRoute> named = routes.named();
+  const auto is_auto = [](const llm::CatalogRoute& route) { return route.info.id == "auto"; };
+  if (std::ranges::none_of(named, is_auto)) {
+    llm::CatalogRoute made;  // nobody else is there
+    made.info = {.id = "auto", .provider = entries.front().provider, .needs_sources = true};
+    made.model = entries.front().model;
+    named.push_back(std::move(made));
+  }
+
   std::vector<core::Embedder*> table;
   for (const auto& each : models->embedders_) table.push_back(each.get());
   models->table_ = std::make_unique<rag::EmbedderTable>(std::move(table));
   TESSERA_TRY(models->plain_catalog_,
-              llm::ModelCatalog::create(std::move(entries), settings.chat.default_model, routes.named()));
+              llm::ModelCatalog::create(std::move(entries), settings.chat.default_model, std::move(named)));
   models->catalog_ = std::make_unique<MeteredCatalog>(*models->plain_catalog_, means.metrics, means.clock);
   return models;
 }

@@ -105,18 +105,6 @@ void complete_providers(Settings& settings, const Environment& environment, Prob
       problems.add("providers", fmt::format("the name \"{}\" is there twice", provider.name));
     }
   }
-  if (settings.chat.default_model == "auto") {
-    settings.chat.default_model = "tessera/extractive";
-    if (const auto local = model_name(settings.llama_cpp.model_path)) {
-      settings.chat.default_model = "llama_cpp/" + *local;
-      return;
-    }
-    for (const ProviderSettings& provider : settings.providers) {
-      if (provider.models.empty()) continue;
-      settings.chat.default_model = provider.models.front();
-      break;
-    }
-  }
 }
 
 void complete_models(Settings& settings, Problems& problems) {

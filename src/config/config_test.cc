@@ -16,6 +16,7 @@ namespace tessera::config {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -62,7 +63,7 @@ TEST(Load, DefaultsAreValidAndAsDocumented) {
   EXPECT_EQ(settings.server.shutdown_grace_ms, base::Millis(10000));
   EXPECT_EQ(settings.chunk.size, 256);
   EXPECT_EQ(settings.chunk.overlap, 32);
-  EXPECT_EQ(settings.chat.default_model, "tessera/extractive");
+  EXPECT_EQ(settings.chat.default_model, "auto");
   EXPECT_EQ(settings.embedding.dimensions, 256);
   EXPECT_TRUE(settings.providers.empty());
   EXPECT_FALSE(settings.ingest.allow_private_addresses);
@@ -102,7 +103,7 @@ TEST(Load, EverySettingCanBeSetFromEverySource) {
       ASSERT_TRUE(result) << info.name() << ": " << result.error().message;
       EXPECT_EQ(result->origins.count(info.name()), 1) << info.name();
       Settings copy = *result->settings;
-      if (info.name() == "chat.default_model" || info.name() == "embedding.dimensions") continue;  // completed
+      if (info.name() == "embedding.dimensions") continue;  // completed
       EXPECT_EQ(format_value(info.field(copy), info.kind), value) << info.name();
     }
   }
@@ -241,7 +242,7 @@ TEST(Providers, AKeyInTheEnvironmentIsEnough) {
   EXPECT_EQ(settings.providers[0].api_key, "sk-1");
   EXPECT_EQ(settings.providers[0].attempts_max, 3);
   EXPECT_EQ(settings.providers[0].total_timeout_ms, base::Millis(120'000));
-  EXPECT_EQ(settings.chat.default_model, "gpt-4o-mini");
+  EXPECT_THAT(settings.providers[0].models, Contains("gpt-4o-mini"));
 }
 
 TEST(Providers, FromTheFile) {
@@ -257,7 +258,6 @@ TEST(Providers, FromTheFile) {
   EXPECT_EQ(settings.providers[0].idle_timeout_ms, base::Millis(5000));
   EXPECT_EQ(settings.providers[1].api_key, "k");
   EXPECT_THAT(settings.providers[1].models, ElementsAre("other"));
-  EXPECT_EQ(settings.chat.default_model, "small");
   EXPECT_EQ(settings.embedding.dimensions, 1536);
 }
 
