@@ -79,14 +79,13 @@ base::Result<chat::ChatTurn> ChatRoutes::turn_from_body(Call& call, const Body& 
   call.context.user_id = body.text_or("user_id", "");
   chat::ChatConfig& config = turn.config;
   config.top_k = static_cast<size_t>(options_.chat_top_k);
-  config.temperature = options_.chat_temperature;
-  config.max_tokens = options_.chat_max_tokens;
+  config.otherwise = {.temperature = options_.chat_temperature, .max_tokens = options_.chat_max_tokens};
   config.max_history_messages = static_cast<size_t>(options_.chat_max_history_messages);
   config.max_history_tokens = static_cast<size_t>(options_.chat_max_history_tokens);
   if (const auto given = body.object("config")) {
     config.top_k = static_cast<size_t>(given->integer("top_k").value_or(options_.chat_top_k));
-    config.temperature = given->number("temperature").value_or(config.temperature);
-    config.max_tokens = given->integer("max_tokens").value_or(options_.chat_max_tokens);
+    config.temperature = given->number("temperature");
+    config.max_tokens = given->integer("max_tokens");
     config.max_history_messages =
         static_cast<size_t>(given->integer("max_history_messages").value_or(options_.chat_max_history_messages));
     config.deadline_ms = given->integer("deadline_ms");
@@ -170,8 +169,8 @@ async::Task<base::Result<Reply>> ChatRoutes::ask(Call& call) {
   turn.model = body.boolean("prefer_fast").value_or(false) ? "tessera/extractive"
                                                            : body.text_or("model", body.text_or("model_name", ""));
   turn.config.top_k = static_cast<size_t>(body.integer("top_k").value_or(options_.chat_top_k));
-  turn.config.temperature = options_.chat_temperature;
-  turn.config.max_tokens = body.integer("max_tokens").value_or(options_.chat_max_tokens);
+  turn.config.otherwise = {.temperature = options_.chat_temperature, .max_tokens = options_.chat_max_tokens};
+  turn.config.max_tokens = body.integer("max_tokens");
   turn.config.max_history_messages = 0;
   call.context.user_id = body.text_or("user_id", "");
   TESSERA_CO_TRY(const chat::ChatResponse response, co_await parts_.chat.run(call.context, std::move(turn), nullptr));

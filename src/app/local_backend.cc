@@ -94,8 +94,7 @@ class LocalBackend final : public Backend {
     turn.model = std::move(question.model);
     turn.session_id = std::move(question.session_id);
     turn.config.top_k = static_cast<size_t>(question.top_k);
-    turn.config.temperature = chat.temperature;
-    turn.config.max_tokens = chat.max_tokens;
+    turn.config.otherwise = {.temperature = chat.temperature, .max_tokens = chat.max_tokens};
     turn.config.max_history_messages = static_cast<size_t>(chat.max_history_messages);
     turn.config.max_history_tokens = static_cast<size_t>(chat.max_history_tokens);
     PrintingSink sink(on_token);

@@ -180,6 +180,7 @@ core::Task<base::Result<>> ChatService::generate(Work& work) {
   request.model = work.response.model;
   request.temperature = work.turn.config.temperature;
   request.max_tokens = work.turn.config.max_tokens;
+  request.otherwise = work.turn.config.otherwise;
   request.sources = work.grounds.passages;
   if (!work.needs_sources) {
     core::ChatMessage system;

@@ -23,8 +23,9 @@ namespace tessera::chat {
 
 struct ChatConfig {
   size_t top_k = 5;
-  double temperature = 0.3;
-  std::optional<int64_t> max_tokens;
+  std::optional<double> temperature;  ///< nothing: the model's profile, else `otherwise`
+  std::optional<int64_t> max_tokens;  ///< likewise
+  core::ChatDefaults otherwise{.temperature = 0.3, .max_tokens = {}};
   UseRag use_rag = UseRag::automatic;
   size_t max_history_messages = 10;
   size_t max_history_tokens = 8000;

@@ -34,6 +34,12 @@ struct Usage {
   Money cost;
 };
 
+/// What counts where neither the request nor the profile of the model that answers says anything.
+struct ChatDefaults {
+  std::optional<double> temperature;
+  std::optional<int64_t> max_tokens;
+};
+
 /// A question to a model. `sources` are the retrieved passages, numbered from 1 in this order; providers that read text
 /// only get them through the messages (the chat pipeline writes them there), the extractive model reads them here.
 /// `parameters_json` is an object of further parameters for the provider, untouched, or empty.
@@ -44,6 +50,7 @@ struct ChatRequest {
   std::optional<double> temperature;
   std::optional<int64_t> max_tokens;
   std::string parameters_json;
+  ChatDefaults otherwise = {};
 };
 
 struct ChatCompletion {

@@ -58,3 +58,30 @@ test("auto with nobody configured quotes the documents", async () => {
     }
   });
 });
+
+test("what a chat does not say comes from the model's entry, then from chat.*", async () => {
+  await serving(`providers:
+  - {name: cloud, base_url: "${cloud.url}/v1", api_key: k-cloud-1234, models: [plain, gpt-5]}
+models:
+  - {name: smart, upstream: plain, temperature: 0.9, max_tokens: 77}
+  - {name: narrow, upstream: plain, top_p: 0.5}
+chat: {temperature: 0.4, max_tokens: 55}
+llm: {attempts_max: 1}
+`, async (server) => {
+    const sent = async (model, config) => {
+      await cloud.reset();
+      const reply = await server.post("/chat", { message: "What does the ferry cost?", model, config });
+      assert.equal(reply.status, 200, reply.text);
+      const [{ temperature, top_p, max_tokens, max_completion_tokens }] = await seenBy(cloud);
+      return { temperature, top_p, most: max_tokens ?? max_completion_tokens };
+    };
+    assert.deepEqual(await sent("smart"), { temperature: 0.9, top_p: undefined, most: 77 });
+    assert.deepEqual(await sent("smart", { temperature: 0.1, max_tokens: 9 }), { temperature: 0.1, top_p: undefined, most: 9 });
+    assert.deepEqual(await sent("narrow"), { temperature: undefined, top_p: 0.5, most: 55 });
+    assert.deepEqual(await sent("plain"), { temperature: 0.4, top_p: undefined, most: 55 });
+    assert.deepEqual(await sent("gpt-5"), { temperature: undefined, top_p: undefined, most: 2000 }, "shipped; and it refuses a temperature");
+    await cloud.reset();
+    await complete(server, { model: "smart" });
+    assert.deepEqual(Object.keys((await seenBy(cloud))[0]).sort(), ["messages", "model"], "/v1 passes on what the client wrote");
+  });
+});

@@ -106,6 +106,7 @@ Task<base::Result<core::ChatCompletion>> MockModel::generate(const core::Request
   completion.model = request.model;
   completion.finish_reason = "stop";
   const std::string answer = answer_to(request, script);
+  const auto most = request.max_tokens ? request.max_tokens : request.otherwise.max_tokens;
   int64_t given = 0;
   const auto failure = [&] {
     base::Error error = base::make_error(*script.fail, "MOCK_FAILURE", "the mock model was told to fail");
@@ -115,7 +116,7 @@ Task<base::Result<core::ChatCompletion>> MockModel::generate(const core::Request
   for (const std::string_view word : words_of(answer)) {
     TESSERA_CO_CHECK(context.check(clock_));
     if (script.fail && given >= script.fail_after) co_return failure();
-    if (request.max_tokens && given >= *request.max_tokens) {
+    if (most && given >= *most) {
       completion.finish_reason = "length";
       break;
     }

@@ -94,7 +94,7 @@ struct RelayLeg {
 };
 
 /// One call of one candidate on the way of generate(). What the request does not say comes from the candidate's
-/// profile.
+/// profile, else from its defaults. Models that reason refuse temperature and top_p, so none is made up for them.
 struct GenerateLeg {
   using Result = base::Result<core::ChatCompletion>;
   struct Ask {
@@ -105,7 +105,7 @@ struct GenerateLeg {
 
   core::Task<Result> start(core::ChatModel& model, const core::ModelProfile* profile,
                            const core::RequestContext& context) {
-    const core::ChatRequest& request = profile == nullptr ? ask.request : completed(*profile);
+    const core::ChatRequest& request = completed(profile);
     return model.generate(context, request, ask.sink == nullptr ? nullptr : &tap);
   }
   [[nodiscard]] bool streams() const { return ask.sink != nullptr; }
@@ -120,15 +120,7 @@ struct GenerateLeg {
   Result result;
 
  private:
-  const core::ChatRequest& completed(const core::ModelProfile& profile) {
-    const bool tokens = !ask.request.max_tokens && profile.max_tokens;
-    const bool heat = !ask.request.temperature && profile.temperature && !profile.can(core::Ability::reasoning);
-    if (!tokens && !heat) return ask.request;
-    own = ask.request;
-    if (tokens) own->max_tokens = profile.max_tokens;
-    if (heat) own->temperature = profile.temperature;
-    return *own;
-  }
+  const core::ChatRequest& completed(const core::ModelProfile* profile);
 };
 
 }  // namespace tessera::llm

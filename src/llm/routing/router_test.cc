@@ -291,6 +291,39 @@ TEST_F(Routing, ProfileSaysWhatTheRequestDoesNot) {
   EXPECT_EQ(model(0).last_request().temperature, 0);
 }
 
+TEST_F(Routing, DefaultsCountWhereTheProfileSaysNothing) {
+  chat.otherwise = {.temperature = 0.3, .max_tokens = 1024};
+  build({{}});
+  EXPECT_TRUE(generate());
+  EXPECT_EQ(model(0).last_request().max_tokens, 1024);
+  EXPECT_EQ(model(0).last_request().temperature, 0.3);
+
+  core::ModelProfile own;
+  own.max_tokens = 1500;
+  own.top_p = 0.5;
+  profile = &own;
+  build({{}});
+  chat.parameters_json = R"( { "seed" : 1 } )";
+  EXPECT_TRUE(generate());
+  EXPECT_EQ(model(0).last_request().max_tokens, 1500);
+  EXPECT_FALSE(model(0).last_request().temperature) << "top_p narrows it already";
+  EXPECT_EQ(model(0).last_request().parameters_json, R"({"top_p":0.5, "seed" : 1 } )");
+  chat.parameters_json = R"({})";
+  EXPECT_TRUE(generate());
+  EXPECT_EQ(model(0).last_request().parameters_json, R"({"top_p":0.5})");
+  chat.parameters_json = R"({"top_p":1})";
+  EXPECT_TRUE(generate());
+  EXPECT_EQ(model(0).last_request().parameters_json, R"({"top_p":1})");
+
+  own.abilities = static_cast<uint32_t>(core::Ability::reasoning);
+  own.temperature = 0.7;
+  chat.parameters_json.clear();
+  EXPECT_TRUE(generate());
+  EXPECT_EQ(model(0).last_request().max_tokens, 1500);
+  EXPECT_FALSE(model(0).last_request().temperature) << "models that reason refuse it";
+  EXPECT_EQ(model(0).last_request().parameters_json, "");
+}
+
 TEST_F(Routing, ABlackHoledEndpointIsLeftAloneAndComesBack) {
   build({{}, {.group = 1}});
   // For a minute every call to `a` times out after 10 s.

@@ -1,0 +1,50 @@
+#include "llm/routing/legs.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "text/json_skim.h"
+
+namespace tessera::llm {
+namespace {
+
+bool says(std::string_view parameters_json, std::string_view name) {
+  std::vector<text::JsonMember> members;
+  return text::skim_json_object(parameters_json, members) && text::find_member(members, name) != nullptr;
+}
+
+// The object with one member more.
+std::string with_number(std::string_view object, std::string_view name, double value) {
+  const std::string member = fmt::format("{{\"{}\":{}", name, value);
+  const size_t open = object.find('{');
+  if (open == std::string_view::npos) return member + "}";
+  const std::string_view rest = object.substr(open + 1);
+  const size_t next = rest.find_first_not_of(" \t\r\n");
+  const bool alone = next == std::string_view::npos || rest[next] == '}';
+  return fmt::format("{}{}{}", member, alone ? "" : ",", rest);
+}
+
+}  // namespace
+
+const core::ChatRequest& GenerateLeg::completed(const core::ModelProfile* profile) {
+  const core::ModelProfile unknown;
+  const core::ModelProfile& known = profile == nullptr ? unknown : *profile;
+  const bool free = !known.can(core::Ability::reasoning);
+  const core::ChatRequest& asked = ask.request;
+  const auto tokens = known.max_tokens ? known.max_tokens : asked.otherwise.max_tokens;
+  // Who narrows the choice by top_p means not to do it by temperature as well; some providers refuse both.
+  const auto heat = known.temperature || known.top_p ? known.temperature : asked.otherwise.temperature;
+  const bool adds_tokens = !asked.max_tokens && tokens;
+  const bool adds_heat = free && !asked.temperature && heat;
+  const bool adds_top_p = free && known.top_p && !says(asked.parameters_json, "top_p");
+  if (!adds_tokens && !adds_heat && !adds_top_p) return asked;
+  own = asked;
+  own->otherwise = {};
+  if (adds_tokens) own->max_tokens = tokens;
+  if (adds_heat) own->temperature = heat;
+  if (adds_top_p) own->parameters_json = with_number(asked.parameters_json, "top_p", *known.top_p);
+  return *own;
+}
+
+}  // namespace tessera::llm
