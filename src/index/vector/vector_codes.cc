@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "index/vector/dot_kernels.h"
+#include "index/vector/sign_codes.h"
 
 namespace tessera::index {
 namespace {
@@ -46,15 +47,25 @@ EncodedVectors encode_nothing(size_t rows, size_t dimensions) {
   encoded.codes.assign(rows * encoded.stride, kCodeOffset);
   encoded.low.assign(rows * encoded.stride, 0);
   encoded.heads.assign(rows, {});
+  encoded.signs.assign(rows * sign_words(encoded.stride), 0);
   return encoded;
 }
 
 EncodedVectors encode_vectors(std::span<const float> vectors, size_t dimensions) {
   const size_t rows = dimensions == 0 ? 0 : vectors.size() / dimensions;
   EncodedVectors encoded = encode_nothing(rows, dimensions);
+  if (rows == 0) return encoded;
+  const SignRotation rotation(encoded.stride);
+  std::vector<float> rotated(encoded.stride);
   for (size_t row = 0; row < rows; ++row) {
     encode_row(vectors.data() + row * dimensions, dimensions, encoded.codes.data() + row * encoded.stride,
                encoded.low.data() + row * encoded.stride, encoded.heads[row]);
+    if (!(encoded.heads[row].scale > 0)) continue;
+    // Of what is stored, so that the signs can be made again from it.
+    const uint8_t* codes = encoded.codes.data() + row * encoded.stride;
+    for (size_t i = 0; i < encoded.stride; ++i) rotated[i] = static_cast<float>(int{codes[i]} - kCodeOffset);
+    rotation.apply(rotated);
+    take_signs(rotated, encoded.signs.data() + row * sign_words(encoded.stride));
   }
   return encoded;
 }

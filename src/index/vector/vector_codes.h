@@ -26,6 +26,7 @@ struct EncodedVectors {
   std::vector<uint8_t> codes;
   std::vector<int8_t> low;
   std::vector<VectorHead> heads;
+  std::vector<uint64_t> signs;
 };
 
 /// Codes of `rows` vectors, row-major, of any length; zeros and NaN give rows without a vector.

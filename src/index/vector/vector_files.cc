@@ -7,7 +7,7 @@ namespace tessera::index {
 namespace {
 
 constexpr uint64_t kExtentMagic = 0x5458455645565354;  // "TSVEVEXT"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint64_t kPage = 4096;
 constexpr Row kExtentFull = kSlabRows;    // extents of so many rows are not written again
 constexpr uint64_t kGraphShare = 16;      // the graph is written when one in so many of its rows came or went...
@@ -24,7 +24,7 @@ struct ExtentHead {
 static_assert(sizeof(ExtentHead) == 32);
 
 uint64_t extent_bytes(const VectorPlanes& planes, uint64_t rows) {
-  return kPage + whole_blocks(rows) * (2 * planes.stride + sizeof(VectorHead));
+  return kPage + whole_blocks(rows) * (2 * planes.stride + sizeof(VectorHead) + planes.stride / 8);
 }
 
 template <class T>
@@ -49,6 +49,7 @@ base::Result<std::shared_ptr<const IndexFile>> write_extent(FileStore& store, co
   put_rows(*writer, planes.lower, first, end);
   put_rows(*writer, planes.low, first, end);
   put_rows(*writer, planes.heads, first, end);
+  put_rows(*writer, planes.signs, first, end);
   return writer->finish();
 }
 
@@ -58,6 +59,7 @@ struct ExtentParts {
   std::span<const uint8_t> lower;
   std::span<const int8_t> low;
   std::span<const VectorHead> heads;
+  std::span<const uint64_t> signs;
 };
 
 ExtentParts parts_of(const IndexFile& file, const VectorPlanes& planes, uint64_t rows) {
@@ -65,7 +67,9 @@ ExtentParts parts_of(const IndexFile& file, const VectorPlanes& planes, uint64_t
   return {file.array<uint8_t>(kPage, blocks * planes.stride / 2),
           file.array<uint8_t>(kPage + blocks * planes.stride / 2, blocks * planes.stride / 2),
           file.array<int8_t>(kPage + blocks * planes.stride, blocks * planes.stride),
-          file.array<VectorHead>(kPage + 2 * blocks * planes.stride, blocks)};
+          file.array<VectorHead>(kPage + 2 * blocks * planes.stride, blocks),
+          file.array<uint64_t>(kPage + blocks * (2 * planes.stride + sizeof(VectorHead)),
+                               blocks * sign_words(planes.stride))};
 }
 
 /// Shares the whole blocks of a file's part with the plane and copies the rows behind, which others may follow.
@@ -185,6 +189,7 @@ base::Result<std::unique_ptr<VectorIndex>> VectorIndex::load(FileStore& store, B
     place(planes.lower, first, count, parts.lower, store.on_disk());
     place(planes.low, first, count, parts.low, store.on_disk());
     place(planes.heads, first, count, parts.heads, store.on_disk());
+    place(planes.signs, first, count, parts.signs, store.on_disk());
     state.extents.push_back({std::move(file), first, count});
     next = first + count;
   }
@@ -222,6 +227,7 @@ std::unique_ptr<VectorIndex> VectorIndex::compacted(const RowMap& map) const {
     std::memcpy(fresh.planes->lower.at(to), state.planes->lower.at(row), state.planes->stride / 2);
     std::memcpy(fresh.planes->low.at(to), state.planes->low.at(row), state.planes->stride);
     *fresh.planes->heads.at(to) = *state.planes->heads.at(row);
+    std::memcpy(fresh.planes->signs.at(to), state.planes->signs.at(row), state.planes->stride / 8);
     if (!state.is_removed(row)) {
       ++fresh.vectors;
     } else {

@@ -8,6 +8,7 @@
 
 #include "index/top_rows.h"
 #include "index/vector/exact_search.h"
+#include "index/vector/sign_search.h"
 #include "index/vector/vector_state.h"
 
 namespace tessera::index {
@@ -24,6 +25,9 @@ constexpr size_t kFilteredSpare = 8;
 // A filter that leaves few of the rows near the query, but many elsewhere: what it leaves lies scattered around the
 // query at about one distance, where any walk gets lost. It is scanned.
 constexpr double kAwayShare = 0.25;  // of the share it leaves in all
+// What looking at all rows by their signs costs, in rows gathered: a share of them, and the queries' own part.
+constexpr double kSignsShare = 0.3;
+constexpr double kSignsBase = 1000;
 
 std::unexpected<base::Error> mismatch(std::string_view what, size_t given, size_t ours) {
   return base::fail(base::Code::invalid, "DIMENSION_MISMATCH",
@@ -89,6 +93,10 @@ void VectorIndex::append(const EncodedVectors& encoded) {
     std::memcpy(to, encoded.low.data() + at * stride, rows * stride);
     at += rows;
   });
+  planes.signs.pieces(first, first + count, [&, at = size_t{0}](uint64_t* to, size_t rows) mutable {
+    std::memcpy(to, encoded.signs.data() + at * sign_words(stride), rows * stride / 8);
+    at += rows;
+  });
   for (size_t i = 0; i < count; ++i) {
     *planes.heads.at(first + i) = encoded.heads[i];
     state.vectors += encoded.heads[i].scale > 0 ? 1 : 0;
@@ -131,6 +139,13 @@ class Searcher {
     exact.look_at(first, planes_.rows, selection_.bits.data());
     std::vector<RowHit> hits = exact.take();
     work_.distances += exact.distances();
+    return hits;
+  }
+
+  std::vector<RowHit> scan_signs(std::span<const float> unit, size_t k, double recall) {
+    SignSearch signs(planes_, kernels_, unit);
+    std::vector<RowHit> hits = signs.search(k, recall, selection_.bits.data(), selection_.count);
+    work_.distances += signs.distances();
     return hits;
   }
 
@@ -205,6 +220,12 @@ base::Result<std::vector<RowHit>> VectorIndex::search(const VectorQuery& query, 
   if (ef == 0) ef = state.recall.ef_for(target, k, searcher.graph_rows());
   ef = std::clamp<size_t>(ef, k, state.rows);
   const bool few = selection.count <= ef * kRowsPerCandidate;
+  const double signs = kSignsBase + kSignsShare * static_cast<double>(state.rows);
+  const auto others = static_cast<double>(std::min<size_t>(selection.count, ef * kRowsPerCandidate));
+  if (searcher.graph_rows() > 0 && query.ef == 0 && target < 1 && signs < others) {
+    did.plan = VectorWork::Plan::signs;
+    return searcher.scan_signs(unit, k, target);
+  }
   if (searcher.graph_rows() == 0 || exact || few) {
     did.plan = few && searcher.graph_rows() > 0 ? VectorWork::Plan::gather : VectorWork::Plan::scan;
     return searcher.scan(unit, k, 0, !exact && searcher.graph_rows() > 0);
@@ -245,9 +266,9 @@ VectorStats VectorIndex::stats() const {
   const VectorPlanes& planes = *state.planes;
   stats.dimensions = planes.dimensions;
   stats.memory_bytes += planes.upper.memory_bytes() + planes.lower.memory_bytes() + planes.low.memory_bytes() +
-                        planes.heads.memory_bytes();
+                        planes.heads.memory_bytes() + planes.signs.memory_bytes();
   stats.mapped_bytes = planes.upper.mapped_bytes() + planes.lower.mapped_bytes() + planes.low.mapped_bytes() +
-                       planes.heads.mapped_bytes();
+                       planes.heads.mapped_bytes() + planes.signs.mapped_bytes();
   if (state.graph->rows() == 0) return stats;
   stats.memory_bytes += state.graph->memory_bytes();
   stats.mapped_bytes += state.graph->mapped_bytes();

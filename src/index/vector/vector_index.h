@@ -33,7 +33,7 @@ struct VectorQuery {
 
 /// What one search did; for tests and measurements.
 struct VectorWork {
-  enum class Plan { nothing, scan, gather, walk, filtered_walk };
+  enum class Plan { nothing, scan, gather, signs, walk, filtered_walk };
   Plan plan = Plan::nothing;  ///< of the rows in the graph, or of all if there is none
   bool rescued = false;       ///< the walk found too few rows, so that the allowed ones were looked at one by one
   size_t distances = 0;

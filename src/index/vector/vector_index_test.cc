@@ -164,6 +164,32 @@ TEST(VectorIndex, FindsWhateverRowsAFilterLeaves) {
   }
 }
 
+TEST(VectorIndex, LooksAtTheSignsOfAllWhereTheGraphLosesItsWay) {
+  constexpr size_t kDimensions = 64;
+  Cloud cloud(kDimensions, 1, 1000, 8);
+  VectorSubject subject({.m = 8, .ef_construction = 60, .graph_rows = 1000}, kDimensions, test_directory("signs"));
+  for (int i = 0; i < 12000; ++i) subject.add(cloud.next());
+  for (Row row = 0; row < 12000; row += 5) subject.remove(row);
+  subject.maintain();
+  const auto measure = [&](const std::vector<uint64_t>* allowed) {
+    size_t found = 0;
+    for (int i = 0; i < 40; ++i) {
+      VectorWork work;
+      const Vector query = cloud.next();
+      found += subject.check({.vector = query, .k = 100}, allowed, &work);
+      EXPECT_EQ(work.plan, Plan::signs);
+    }
+    EXPECT_GE(found, 40 * 95);
+  };
+  measure(nullptr);
+  const std::vector<uint64_t> most = subject.random_filter(3, 1);
+  measure(&most);
+  ASSERT_TRUE(subject.save_and_load());
+  measure(nullptr);
+  subject.compact();
+  measure(nullptr);
+}
+
 TEST(VectorIndex, NamesWhatIsNoVector) {
   VectorIndex index({});
   const RowSelection none;

@@ -6,13 +6,15 @@
 #include "index/rows.h"
 #include "index/vector/dot_kernels.h"
 #include "index/vector/row_plane.h"
+#include "index/vector/sign_codes.h"
 #include "index/vector/vector_codes.h"
 
 namespace tessera::index {
 
 /// The vectors of consecutive rows in planes: heads and the upper four bits of each component, which walks read; the
-/// four below, which order what a walk found; and a second byte, which only the best candidates' order needs. Rows
-/// without a vector have scale 0. Rows are appended under the owner's write lock; those there do not move or change.
+/// four below, which order what a walk found; a second byte, which only the best candidates' order needs; and the signs
+/// of the rotated vector. Rows without a vector have scale 0. Rows are appended under the owner's write lock; those
+/// there do not move or change.
 struct VectorPlanes {
   explicit VectorPlanes(size_t dims)
       : dimensions(dims),
@@ -20,7 +22,8 @@ struct VectorPlanes {
         upper(stride / 2, true),
         lower(stride / 2, true),
         low(stride, false),
-        heads(1, true) {}
+        heads(1, true),
+        signs(sign_words(stride), true) {}
 
   size_t dimensions;
   size_t stride;
@@ -28,6 +31,7 @@ struct VectorPlanes {
   RowPlane<uint8_t> lower;
   RowPlane<int8_t> low;
   RowPlane<VectorHead> heads;
+  RowPlane<uint64_t> signs;  ///< of take_signs()
   Row rows = 0;
 
   void grow(size_t to) {
@@ -35,6 +39,7 @@ struct VectorPlanes {
     lower.grow(to);
     low.grow(to);
     heads.grow(to);
+    signs.grow(to);
     rows = static_cast<Row>(to);
   }
   [[nodiscard]] SplitCodes codes(Row row) const { return {upper.at(row), lower.at(row)}; }

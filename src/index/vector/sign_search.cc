@@ -1,0 +1,165 @@
+#include "index/vector/sign_search.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "index/vector/exact_search.h"
+#include "index/vector/recall.h"
+#include "index/vector/sign_kernels.h"
+
+namespace tessera::index {
+namespace {
+
+constexpr size_t kBatch = 64;
+constexpr size_t kSamples = 2048;  // rows whose distances tell where the nearest begin
+// So many rows are looked at first, to learn what the k-th is like; more of them tell it better.
+constexpr size_t kFirstTimes = 4;
+constexpr size_t kFirstSpare = 64;
+constexpr uint16_t kFarthest = std::numeric_limits<uint16_t>::max();
+
+}  // namespace
+
+SignSearch::SignSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit)
+    : planes_(planes), kernels_(kernels), unit_(unit), estimate_(unit), bytes_(unit.size()), dots_(kBatch) {
+  float largest = 0;
+  for (const float x : unit) largest = std::max(largest, std::fabs(x));
+  query_scale_ = largest / 127;
+  int32_t sum = 0;
+  for (size_t i = 0; i < unit.size(); ++i) {
+    bytes_[i] = static_cast<int8_t>(std::clamp(std::nearbyint(unit[i] / query_scale_), -127.0F, 127.0F));
+    sum += bytes_[i];
+  }
+  query_ = {bytes_.data(), sum, unit.size()};
+  batch_.reserve(kBatch);
+  pointers_.reserve(kBatch);
+}
+
+/// A distance that about kFirstTimes k of the selected rows do not exceed.
+uint16_t SignSearch::first_limit(size_t k, const uint64_t* bits, size_t selected) const {
+  const size_t wanted = kFirstTimes * k + kFirstSpare;
+  if (selected <= wanted) return kFarthest;
+  std::vector<uint16_t> sample;
+  sample.reserve(kSamples);
+  // Words rather than rows: neighbours in a word are as good as any where rows come in no order, and enough words
+  // apart where they do.
+  const size_t words = (size_t{planes_.rows} + 63) / 64;
+  const size_t step = std::max<size_t>(1, selected / kSamples);
+  for (size_t word = 0; word < words; word += step) {
+    for (uint64_t set = bits[word]; set != 0; set &= set - 1) {
+      sample.push_back(distances_[word * 64 + static_cast<size_t>(std::countr_zero(set))]);
+    }
+  }
+  const size_t rank = sample.size() * wanted / selected;
+  if (rank >= sample.size()) return kFarthest;
+  std::ranges::nth_element(sample, sample.begin() + static_cast<ptrdiff_t>(rank));
+  return sample[rank];
+}
+
+void SignSearch::flush() {
+  kernels_.coarse(pointers_.data(), pointers_.size(), query_, dots_.data());
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    const VectorHead head = *planes_.heads.at(batch_[i]);
+    if (sound(head)) scored_.push_back({batch_[i], static_cast<float>(dots_[i]) * head.scale * query_scale_});
+  }
+  batch_.clear();
+  pointers_.clear();
+}
+
+/// Scores the selected rows with distances above one limit (at any distance, if it is the first time) and up to
+/// another.
+void SignSearch::score(uint16_t above, uint16_t limit, bool first, const uint64_t* bits) {
+  const SignKernels& kernels = best_sign_kernels();
+  constexpr size_t kWords = 32;
+  uint64_t near[kWords];
+  uint64_t done[kWords] = {};
+  const size_t words = (size_t{planes_.rows} + 63) / 64;
+  const size_t bytes = std::min<size_t>(planes_.stride / 2, 256);
+  for (size_t word = 0; word < words; word += kWords) {
+    const size_t count = std::min(kWords, words - word);
+    kernels.at_most(distances_.get() + word * 64, count, limit, near);
+    if (!first) kernels.at_most(distances_.get() + word * 64, count, above, done);
+    for (size_t i = 0; i < count; ++i) {
+      for (uint64_t set = near[i] & ~done[i] & bits[word + i]; set != 0; set &= set - 1) {
+        const auto row = static_cast<Row>((word + i) * 64 + static_cast<size_t>(std::countr_zero(set)));
+        const SplitCodes codes = planes_.codes(row);
+        for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(codes.upper + at);
+        __builtin_prefetch(planes_.heads.at(row));
+        batch_.push_back(row);
+        pointers_.push_back(codes);
+        if (batch_.size() == kBatch) flush();
+      }
+    }
+  }
+  flush();
+  looked_at_ = scored_.size();
+}
+
+/// Orders the best by all of the first byte, and the best of these by both.
+std::vector<RowHit> SignSearch::best(size_t k) {
+  const auto keep = [&](std::vector<RowHit>& hits, size_t count) {
+    if (hits.size() <= count) return;
+    std::ranges::nth_element(hits, hits.begin() + static_cast<ptrdiff_t>(count), std::greater<>(), &RowHit::score);
+    hits.resize(count);
+  };
+  std::vector<RowHit> hits = std::move(scored_);
+  keep(hits, rerank_depth(k));
+  for (size_t at = 0; at < hits.size(); at += kBatch) {
+    const size_t count = std::min(kBatch, hits.size() - at);
+    pointers_.clear();
+    for (size_t i = at; i < at + count; ++i) pointers_.push_back(planes_.codes(hits[i].row));
+    kernels_.dots(pointers_.data(), count, query_, dots_.data());
+    for (size_t i = 0; i < count; ++i) {
+      hits[at + i].score = static_cast<float>(dots_[i]) * planes_.heads.at(hits[at + i].row)->scale;
+    }
+  }
+  pointers_.clear();
+  keep(hits, k + k / 8 + 8);  // one byte a component errs in the fourth place
+  for (RowHit& hit : hits) hit.score = exact_score(planes_, hit.row, unit_.data(), kernels_);
+  std::ranges::sort(
+      hits, [](const RowHit& a, const RowHit& b) { return a.score != b.score ? a.score > b.score : a.row < b.row; });
+  hits.resize(std::min(hits.size(), k));
+  return hits;
+}
+
+void SignSearch::look_at(const uint64_t* bits) {
+  const SignKernels& kernels = best_sign_kernels();
+  const SignQuery query = estimate_.query();
+  const size_t words = (size_t{planes_.rows} + 63) / 64;
+  distances_ = std::make_unique_for_overwrite<uint16_t[]>(words * 64);
+  std::fill(distances_.get() + planes_.rows, distances_.get() + words * 64, kFarthest);
+  // Where nothing is selected for long, nothing is read.
+  constexpr Row kPiece = 4096;
+  for (Row first = 0; first < planes_.rows; first += kPiece) {
+    const Row end = std::min(planes_.rows, first + kPiece);
+    const uint64_t* begin = bits + first / 64;
+    if (std::all_of(begin, begin + (end - first + 63) / 64, [](uint64_t word) { return word == 0; })) {
+      std::fill(distances_.get() + first, distances_.get() + end, kFarthest);
+      continue;
+    }
+    kernels.distances(planes_.signs.at(first), end - first, query, distances_.get() + first);
+  }
+}
+
+std::vector<RowHit> SignSearch::search(size_t k, double recall, const uint64_t* bits, size_t selected) {
+  look_at(bits);
+  scored_.clear();
+  looked_at_ = 0;
+  uint16_t limit = first_limit(k, bits, selected);
+  score(0, limit, true, bits);
+  while (scored_.size() < k && limit != kFarthest) {
+    const auto wider = static_cast<uint16_t>(std::min<uint32_t>(kFarthest, limit + limit / 8U + 1));
+    score(limit, wider, false, bits);
+    limit = wider;
+  }
+  if (scored_.size() < k) return best(k);
+  const auto kth = scored_.begin() + static_cast<ptrdiff_t>(k - 1);
+  std::ranges::nth_element(scored_, kth, std::greater<>(), &RowHit::score);
+  const uint16_t far = estimate_.distance(kth->score, 1 - recall);
+  if (far > limit) score(limit, far, false, bits);
+  return best(k);
+}
+
+}  // namespace tessera::index

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "index/rows.h"
+#include "index/vector/dot_kernels.h"
+#include "index/vector/sign_codes.h"
+#include "index/vector/vector_planes.h"
+
+namespace tessera::index {
+
+/// Nearly all of the k selected rows with the highest cosine, by the signs of every row: a bit a component says how far
+/// off a row is about, and only those that may be among the best are looked at in full. Half a byte a component orders
+/// them, then all bits the best. Where vectors lie in no clusters this beats a graph's walk, which loses its way among
+/// rows that are all about equally far. Use once, under the read lock.
+class SignSearch {
+ public:
+  /// `unit` (of unit_query, not empty) must outlive it.
+  SignSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit);
+
+  /// Best first, with exact scores; fewer than k if fewer rows of the selection have a vector. A row as good as the
+  /// k-th is missed with a chance of 1 - `recall` at most, a better one with less. `bits` has one for each row.
+  std::vector<RowHit> search(size_t k, double recall, const uint64_t* bits, size_t selected);
+  /// Rows looked at in full, of the last search.
+  [[nodiscard]] size_t distances() const { return looked_at_; }
+
+ private:
+  [[nodiscard]] uint16_t first_limit(size_t k, const uint64_t* bits, size_t selected) const;
+  void look_at(const uint64_t* bits);
+  void score(uint16_t above, uint16_t limit, bool first, const uint64_t* bits);
+  void flush();
+  std::vector<RowHit> best(size_t k);
+
+  const VectorPlanes& planes_;
+  const DotKernels& kernels_;
+  std::span<const float> unit_;
+  SignEstimate estimate_;
+  std::vector<int8_t> bytes_;
+  ByteQuery query_;
+  float query_scale_ = 0;
+  std::unique_ptr<uint16_t[]> distances_;  // by row, whole words of 64
+  std::vector<RowHit> scored_;             // by half a byte a component, and later by more
+  size_t looked_at_ = 0;
+  std::vector<Row> batch_;
+  std::vector<SplitCodes> pointers_;
+  std::vector<int32_t> dots_;
+};
+
+}  // namespace tessera::index
