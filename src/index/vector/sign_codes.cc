@@ -83,11 +83,14 @@ SignEstimate::SignEstimate(std::span<const float> unit)
   const auto components = static_cast<float>(stride_);
   const float step = kReach / std::sqrt(components) / kMost;
   double left_out = 0;
+  double along = 0;  // the integers' product with the query: less than 1, for its largest components are cut
   for (size_t i = 0; i < stride_; ++i) {
     // The nearest odd integer v, and (v + 15) / 2 in binary: a set bit j stands for +2^j, another for -2^j.
     const int index = std::clamp(static_cast<int>(std::floor(rotated[i] / step / 2)) + 8, 0, kMost);
-    const double rest = double{rotated[i]} - static_cast<double>(step) * (2 * index - kMost);
+    const double value = static_cast<double>(step) * (2 * index - kMost);
+    const double rest = double{rotated[i]} - value;
     left_out += rest * rest;
+    along += value * rotated[i];
     for (int plane = 0; plane < kPlanes; ++plane) {
       planes_[static_cast<size_t>(plane) * sign_words(stride_) + i / 64] |= uint64_t{(index >> plane) & 1U} << (i % 64);
     }
@@ -95,7 +98,7 @@ SignEstimate::SignEstimate(std::span<const float> unit)
   while (((size_t{kMost} * stride_) >> shift_) > std::numeric_limits<uint16_t>::max()) ++shift_;
   // A random unit vector's product with its own signs, scaled to length 1.
   const float kept = std::sqrt(2 / std::numbers::pi_v<float>);
-  step_ = step / std::sqrt(components) / kept;
+  step_ = step / std::sqrt(components) / kept / static_cast<float>(along);
   noise_ = std::sqrt((1 - kept * kept + static_cast<float>(left_out)) / components) / kept;
 }
 

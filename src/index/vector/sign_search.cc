@@ -7,7 +7,6 @@
 #include <limits>
 
 #include "index/vector/exact_search.h"
-#include "index/vector/recall.h"
 #include "index/vector/sign_kernels.h"
 
 namespace tessera::index {
@@ -18,6 +17,10 @@ constexpr size_t kSamples = 2048;  // rows whose distances tell where the neares
 // So many rows are looked at first, to learn what the k-th is like; more of them tell it better.
 constexpr size_t kFirstTimes = 4;
 constexpr size_t kFirstSpare = 64;
+// Standard deviations of the difference of two rows' errors, in steps of their codes: rounding to a sixteenth of them,
+// or to one and the query's to about as much.
+constexpr float kCoarseMargin = 2 * 16 * 1.41F / 3.46F;
+constexpr float kByteMargin = 4 * 1.41F * 1.41F / 3.46F;
 constexpr uint16_t kFarthest = std::numeric_limits<uint16_t>::max();
 
 }  // namespace
@@ -97,26 +100,32 @@ void SignSearch::score(uint16_t above, uint16_t limit, bool first, const uint64_
   looked_at_ = scored_.size();
 }
 
+/// Leaves those that are among the best k, or come so close that an error of `margin`, in steps of a row's codes, could
+/// decide.
+void SignSearch::keep(std::vector<RowHit>& hits, size_t k, float margin) const {
+  if (hits.size() <= k || k == 0) return;
+  const auto kth = hits.begin() + static_cast<ptrdiff_t>(k - 1);
+  std::ranges::nth_element(hits, kth, std::greater<>(), &RowHit::score);
+  const float floor = kth->score - margin * planes_.heads.at(kth->row)->scale;
+  const auto end = std::partition(kth + 1, hits.end(), [&](const RowHit& hit) { return hit.score >= floor; });
+  hits.erase(end, hits.end());
+}
+
 /// Orders the best by all of the first byte, and the best of these by both.
 std::vector<RowHit> SignSearch::best(size_t k) {
-  const auto keep = [&](std::vector<RowHit>& hits, size_t count) {
-    if (hits.size() <= count) return;
-    std::ranges::nth_element(hits, hits.begin() + static_cast<ptrdiff_t>(count), std::greater<>(), &RowHit::score);
-    hits.resize(count);
-  };
   std::vector<RowHit> hits = std::move(scored_);
-  keep(hits, rerank_depth(k));
+  keep(hits, k, kCoarseMargin);
   for (size_t at = 0; at < hits.size(); at += kBatch) {
     const size_t count = std::min(kBatch, hits.size() - at);
     pointers_.clear();
     for (size_t i = at; i < at + count; ++i) pointers_.push_back(planes_.codes(hits[i].row));
     kernels_.dots(pointers_.data(), count, query_, dots_.data());
     for (size_t i = 0; i < count; ++i) {
-      hits[at + i].score = static_cast<float>(dots_[i]) * planes_.heads.at(hits[at + i].row)->scale;
+      hits[at + i].score = static_cast<float>(dots_[i]) * planes_.heads.at(hits[at + i].row)->scale * query_scale_;
     }
   }
   pointers_.clear();
-  keep(hits, k + k / 8 + 8);  // one byte a component errs in the fourth place
+  keep(hits, k, kByteMargin);
   for (RowHit& hit : hits) hit.score = exact_score(planes_, hit.row, unit_.data(), kernels_);
   std::ranges::sort(
       hits, [](const RowHit& a, const RowHit& b) { return a.score != b.score ? a.score > b.score : a.row < b.row; });

@@ -33,6 +33,7 @@ class SignSearch {
   void look_at(const uint64_t* bits);
   void score(uint16_t above, uint16_t limit, bool first, const uint64_t* bits);
   void flush();
+  void keep(std::vector<RowHit>& hits, size_t k, float margin) const;
   std::vector<RowHit> best(size_t k);
 
   const VectorPlanes& planes_;
