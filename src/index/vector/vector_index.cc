@@ -25,8 +25,10 @@ constexpr size_t kFilteredSpare = 8;
 // A filter that leaves few of the rows near the query, but many elsewhere: what it leaves lies scattered around the
 // query at about one distance, where any walk gets lost. It is scanned.
 constexpr double kAwayShare = 0.25;  // of the share it leaves in all
-// What looking at all rows by their signs costs, in rows gathered: a share of them, and the queries' own part.
-constexpr double kSignsShare = 0.3;
+// What looking at all rows by their signs costs (measured: bench/micro/vector_plans_bench.cc): so many rows gathered
+// for each, so many met by a walk, and the query's own part.
+constexpr double kSignsAsGathered = 0.25;
+constexpr double kSignsAsWalked = 0.1;
 constexpr double kSignsBase = 1000;
 
 std::unexpected<base::Error> mismatch(std::string_view what, size_t given, size_t ours) {
@@ -220,9 +222,10 @@ base::Result<std::vector<RowHit>> VectorIndex::search(const VectorQuery& query, 
   if (ef == 0) ef = state.recall.ef_for(target, k, searcher.graph_rows());
   ef = std::clamp<size_t>(ef, k, state.rows);
   const bool few = selection.count <= ef * kRowsPerCandidate;
-  const double signs = kSignsBase + kSignsShare * static_cast<double>(state.rows);
-  const auto others = static_cast<double>(std::min<size_t>(selection.count, ef * kRowsPerCandidate));
-  if (searcher.graph_rows() > 0 && query.ef == 0 && target < 1 && signs < others) {
+  const auto rows = static_cast<double>(state.rows);
+  const bool signs = static_cast<double>(selection.count) > kSignsBase + kSignsAsGathered * rows &&
+                     static_cast<double>(ef * kRowsPerCandidate) > kSignsBase + kSignsAsWalked * rows;
+  if (searcher.graph_rows() > 0 && query.ef == 0 && target < 1 && signs) {
     did.plan = VectorWork::Plan::signs;
     return searcher.scan_signs(unit, k, target);
   }
