@@ -145,6 +145,11 @@ base::Result<std::vector<core::IndexHit>> CollectionIndex::search_dense(const co
   return hits(rows);
 }
 
+CollectionIndex::RowCounts CollectionIndex::row_counts() const {
+  const auto lock = access_.read();
+  return {table_->rows(), table_->rows() - table_->live_counts().rows};
+}
+
 core::IndexStats CollectionIndex::stats() const {
   const auto lock = access_.read();
   const VectorStats vectors = vectors_->stats();
@@ -175,6 +180,7 @@ base::Result<bool> CollectionIndex::maintain_segments(const std::atomic<bool>& s
   }
   if (job == nullptr) return false;
   TESSERA_CHECK(job->run(stop));
+  const std::lock_guard installing(installing_);
   const auto lock = access_.write();
   lexical_->install(std::move(job));
   return true;
@@ -189,34 +195,82 @@ base::Result<bool> CollectionIndex::maintain_vectors() {
   }
   if (job == nullptr) return false;
   job->run(yield_);
+  const std::lock_guard installing(installing_);
   const auto lock = access_.write();
   vectors_->install(std::move(job));
   return true;
 }
 
-std::unique_lock<std::mutex> CollectionIndex::end_maintenance() {
-  yield_ = true;
-  std::unique_lock lock(maintenance_);
-  yield_ = false;
-  return lock;
+CollectionIndex::Compaction CollectionIndex::plan_compaction() {
+  Compaction compaction{files_, options_, table_->compacted(), nullptr, nullptr};
+  const auto lock = access_.write();
+  compaction.lexical = lexical_->snapshot();
+  compaction.vectors = vectors_->snapshot();
+  return compaction;
 }
 
-base::Result<std::shared_ptr<CollectionIndex>> CollectionIndex::compacted() {
-  const auto working = end_maintenance();
-  DocumentTable::Compacted compacted = table_->compacted();
-  auto fresh = std::make_shared<CollectionIndex>(files_, options_);
-  TESSERA_TRY(fresh->lexical_, lexical_->compacted(compacted.rows));
-  fresh->vectors_ = vectors_->compacted(compacted.rows);
-  fresh->table_ = std::move(compacted.table);
+base::Result<std::shared_ptr<CollectionIndex>> CollectionIndex::compacted(Compaction compaction) {
+  auto fresh = std::make_shared<CollectionIndex>(compaction.files, compaction.options);
+  TESSERA_TRY(fresh->lexical_, compaction.lexical->compacted(compaction.table.rows));
+  fresh->vectors_ = compaction.vectors->compacted(compaction.table.rows);
+  fresh->table_ = std::move(compaction.table.table);
   return fresh;
 }
 
+base::Result<> CollectionIndex::write_ahead() {
+  yield_ = true;
+  const std::lock_guard working(maintenance_);
+  yield_ = false;
+  TESSERA_CHECK(write_segments_ahead());
+  std::unique_ptr<VectorIndex> vectors;
+  {
+    const auto lock = access_.read();
+    vectors = vectors_->snapshot();
+  }
+  ByteWriter record;
+  std::vector<FileEntry> files;
+  TESSERA_CHECK(vectors->save(files_, record, files));
+  const std::lock_guard installing(installing_);
+  const auto lock = access_.write();
+  vectors_->take_files(*vectors);
+  return {};
+}
+
+/// Each round finds what came during the one before, which is less and less.
+base::Result<> CollectionIndex::write_segments_ahead() {
+  constexpr int kRounds = 4;
+  constexpr Row kWorthAFile = 512;  // fewer rows are written in a few milliseconds
+  const std::atomic<bool> never{false};
+  for (int round = 0; round < kRounds; ++round) {
+    {
+      const auto lock = access_.write();
+      lexical_->freeze(kWorthAFile);
+    }
+    bool wrote = false;
+    while (true) {
+      std::unique_ptr<LexicalJob> job;
+      {
+        const auto lock = access_.read();
+        job = lexical_->plan_write();
+      }
+      if (job == nullptr) break;
+      TESSERA_CHECK(job->run(never));
+      const std::lock_guard installing(installing_);
+      const auto lock = access_.write();
+      lexical_->install(std::move(job));
+      wrote = true;
+    }
+    if (!wrote) break;
+  }
+  return {};
+}
+
 base::Result<> CollectionIndex::save(ByteWriter& record, std::vector<FileEntry>& files) {
-  const auto working = end_maintenance();
+  const std::lock_guard installing(installing_);
   record.put(static_cast<uint8_t>(options_.stemming));
   TESSERA_CHECK(table_->save(files_, record, files));
   TESSERA_CHECK(lexical_->save(record, files));
-  TESSERA_CHECK(vectors_->save(files_, record, files));
+  TESSERA_CHECK(vectors_->save(files_, record, files, VectorIndex::GraphFile::as_it_is));
   const auto lock = access_.write();
   lexical_->release_saved();
   return {};

@@ -124,6 +124,18 @@ Run run_to(const std::vector<Part>& parts, size_t last, const SegmentedIndex::Op
 
 }  // namespace
 
+std::unique_ptr<LexicalJob> SegmentedIndex::State::job_on(size_t first_part, size_t count) {
+  auto job = std::make_unique<SegmentJob>(files, retired);
+  if (count == 0) return job;
+  job->first = parts[first_part].first;
+  for (const Part& part : std::span(parts).subspan(first_part, count)) {
+    job->inputs.push_back({part.first, part.rows(), part.live, part.file, part.gone});
+    job->rows += part.rows();
+  }
+  removals = job->removals;
+  return job;
+}
+
 SegmentSource source_of(const Part& part, Row first) {
   SegmentSource source;
   source.live = part.live;
@@ -144,15 +156,15 @@ std::unique_ptr<LexicalJob> SegmentedIndex::plan() const {
     if (chosen.count == 0 && (parts[last].live || is_stale(parts[last]))) chosen = {last, 1};
   }
   if (chosen.count == 0 && state_->retired->empty()) return nullptr;
-  auto job = std::make_unique<SegmentJob>(state_->files, state_->retired);
-  if (chosen.count == 0) return job;
-  job->first = parts[chosen.first].first;
-  for (const Part& part : std::span(parts).subspan(chosen.first, chosen.count)) {
-    job->inputs.push_back({part.first, part.rows(), part.live, part.file, part.gone});
-    job->rows += part.rows();
+  return state_->job_on(chosen.first, chosen.count);
+}
+
+std::unique_ptr<LexicalJob> SegmentedIndex::plan_write() const {
+  const std::vector<Part>& parts = state_->parts;
+  for (size_t i = 0; i + 1 < parts.size(); ++i) {
+    if (parts[i].live && parts[i].pending() == 0) return state_->job_on(i, 1);
   }
-  state_->removals = job->removals;
-  return job;
+  return nullptr;
 }
 
 void SegmentedIndex::install(std::unique_ptr<LexicalJob> finished) {

@@ -64,6 +64,27 @@ void SegmentedIndex::append(const PreparedRows& rows) {
   state_->settle();
 }
 
+void SegmentedIndex::freeze(Row rows_min) {
+  const Part& last = state_->parts.back();
+  if (last.rows() >= std::max<Row>(rows_min, 1) && last.pending() == 0) state_->begin_live();
+}
+
+std::unique_ptr<SegmentedIndex> SegmentedIndex::snapshot() {
+  if (state_->parts.back().rows() > 0) state_->begin_live();
+  auto copy = std::make_unique<SegmentedIndex>(state_->files, state_->options);
+  copy->state_->parts.clear();
+  for (const Part& part : state_->parts) {
+    if (part.rows() == 0) continue;
+    Part& same = copy->state_->parts.emplace_back();
+    same.first = part.first;
+    same.live = part.live;
+    same.file = part.file;
+    same.counted = part.counted;
+    same.gone = part.gone;
+  }
+  return copy;
+}
+
 void SegmentedIndex::activate(Row first, Row count) {
   state_->change(first, count, [](Part& part, RowRange range) { part.activate(range); });
 }

@@ -74,8 +74,15 @@ class SegmentedIndex {
   /// Write lock, under a millisecond. Rows removed since plan() stay removed.
   void install(std::unique_ptr<LexicalJob> job);
 
-  /// On the applier, no lock, no change and no job meanwhile; every row is activated or removed. Writes what is in no
-  /// file yet, puts what load() needs into `record` and the files in force into `files`. Errors: unavailable
+  /// Write lock. A live segment of at least so many rows, all activated or removed, gets no further ones.
+  void freeze(Row rows_min);
+  /// As plan(), but only what is still in memory and gets no further rows.
+  [[nodiscard]] std::unique_ptr<LexicalJob> plan_write() const;
+  /// Write lock, on the applier. The rows that count now, for compacted() beside the applier.
+  [[nodiscard]] std::unique_ptr<SegmentedIndex> snapshot();
+
+  /// On the applier, no lock, no change and no install meanwhile; every row is activated or removed. Writes what is in
+  /// no file yet, puts what load() needs into `record` and the files in force into `files`. Errors: unavailable
   /// STORAGE_FAILED.
   base::Result<> save(ByteWriter& record, std::vector<FileEntry>& files);
   /// Write lock, optional, after save(): lets go of memory that is now in files.
@@ -84,8 +91,9 @@ class SegmentedIndex {
   static base::Result<std::unique_ptr<SegmentedIndex>> load(FileStore& files, ByteReader& record);
   static base::Result<std::unique_ptr<SegmentedIndex>> load(FileStore& files, ByteReader& record, Options options);
 
-  /// On the applier, no lock, no change and no job meanwhile: a copy with the rows that `map` keeps, renumbered, in as
-  /// few segments as can be. Every kept row is live here and will be there. Errors as LexicalJob::run.
+  /// Of a snapshot, or on the applier; no lock, no change and no job meanwhile: a copy with the rows that `map` keeps,
+  /// renumbered, in as few segments as can be. Every kept row is live here and will be there. Errors as
+  /// LexicalJob::run.
   [[nodiscard]] base::Result<std::unique_ptr<SegmentedIndex>> compacted(const RowMap& map) const;
 
  private:

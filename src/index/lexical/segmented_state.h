@@ -78,6 +78,8 @@ struct SegmentedIndex::State {
       row = end;
     }
   }
+  /// Work on these parts; with none, only on what was let go of.
+  std::unique_ptr<LexicalJob> job_on(size_t first_part, size_t count);
   /// Some of the work that removals left.
   void settle();
   void let_go(std::shared_ptr<const void> segment) { retired->add(std::move(segment)); }

@@ -98,7 +98,7 @@ base::Result<> check_extent(const IndexFile& file, const VectorPlanes& planes, R
 
 }  // namespace
 
-base::Result<> VectorIndex::save(FileStore& store, ByteWriter& record, std::vector<FileEntry>& files) {
+base::Result<> VectorIndex::save(FileStore& store, ByteWriter& record, std::vector<FileEntry>& files, GraphFile graph) {
   State& state = *state_;
   if (state.planes != nullptr) {
     const Row saved = state.extents.empty() ? 0 : state.extents.back().first + state.extents.back().rows;
@@ -127,7 +127,7 @@ base::Result<> VectorIndex::save(FileStore& store, ByteWriter& record, std::vect
     }
     const uint64_t changed = state.graph->changes() - state.graph_changes;
     const bool due = changed >= std::min(kGraphMost, std::max<uint64_t>(1, state.graph->live() / kGraphShare));
-    if (state.graph->rows() > 0 && due) {
+    if (graph == GraphFile::when_due && state.graph->rows() > 0 && due) {
       TESSERA_TRY(state.graph_file, state.graph->write(store));
       state.graph_changes = state.graph->changes();
     }
@@ -148,6 +148,19 @@ base::Result<> VectorIndex::save(FileStore& store, ByteWriter& record, std::vect
     files.push_back(state.graph_file->entry());
   }
   return {};
+}
+
+std::unique_ptr<VectorIndex> VectorIndex::snapshot() const {
+  auto copy = std::make_unique<VectorIndex>(state_->options);
+  *copy->state_ = *state_;
+  return copy;
+}
+
+void VectorIndex::take_files(const VectorIndex& snapshot) {
+  if (snapshot.state_->planes != state_->planes) return;  // began anew meanwhile
+  state_->extents = snapshot.state_->extents;
+  state_->graph_file = snapshot.state_->graph_file;
+  state_->graph_changes = snapshot.state_->graph_changes;
 }
 
 base::Result<std::unique_ptr<VectorIndex>> VectorIndex::load(FileStore& store, ByteReader& record,

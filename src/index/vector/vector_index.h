@@ -111,17 +111,24 @@ class VectorIndex {
   /// Write lock. Microseconds. What a stopped job did is kept.
   void install(std::unique_ptr<Job> job);
 
-  // --- Files (docs/formats/index-vectors.md). The applier, no change or job meanwhile; searches go on. ---
+  // --- Files (docs/formats/index-vectors.md). The applier, no change meanwhile; searches go on. ---
 
+  enum class GraphFile { when_due, as_it_is };
   /// Writes what is not in a file yet, appends what load() needs to `record`, and to `files` every file in force. The
-  /// graph is written when enough of it changed; else its rows since are found again by scanning. Errors: as finish().
-  base::Result<> save(FileStore& store, ByteWriter& record, std::vector<FileEntry>& files);
+  /// graph is written when enough of it changed (no job meanwhile), or not at all; its rows since are found again by
+  /// scanning. Errors: as finish().
+  base::Result<> save(FileStore& store, ByteWriter& record, std::vector<FileEntry>& files,
+                      GraphFile graph = GraphFile::when_due);
+  /// Read lock. The rows there are now, sharing memory with this: for save() and compacted() beside the applier.
+  [[nodiscard]] std::unique_ptr<VectorIndex> snapshot() const;
+  /// Write lock. The files that a snapshot was saved in, and no other was since, are this index's too.
+  void take_files(const VectorIndex& snapshot);
   /// The index as saved; `live` are the collection's live rows (all others count as removed). Maps the files. Errors:
   /// invalid SNAPSHOT_DAMAGED, unavailable STORAGE_FAILED.
   static base::Result<std::unique_ptr<VectorIndex>> load(FileStore& store, ByteReader& record,
                                                          std::span<const uint64_t> live, const VectorOptions& options);
   /// A copy without the rows that `map` drops, not in files yet; the graph's links are mapped, not made again.
-  /// No lock (the applier, no job meanwhile); seconds for millions of rows.
+  /// No lock (the applier or a snapshot, no job meanwhile); seconds for millions of rows.
   [[nodiscard]] std::unique_ptr<VectorIndex> compacted(const RowMap& map) const;
 
  private:
