@@ -94,9 +94,9 @@ class RetrievalIndex {
   [[nodiscard]] virtual IndexStats total_stats() const = 0;
 
   /// Writes a checksummed snapshot (to a new file, synced, renamed) so that the next start need not replay everything.
-  /// Blocking.
+  /// Blocking; on any thread, beside apply(), which it holds up for short turns only.
   virtual base::Result<> save() = 0;
-  /// Forgets everything; applied_sequence() is 0 afterwards.
+  /// Waits for a save that is under way. Forgets everything; applied_sequence() is 0 afterwards.
   virtual void clear() = 0;
 
   [[nodiscard]] virtual IndexDamage damage() const { return {}; }

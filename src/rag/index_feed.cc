@@ -87,15 +87,16 @@ void IndexFeed::State::run() {
     } else if (stopping) {
       break;
     } else if (!woken) {
-      lock.unlock();
-      save();
-      lock.lock();
+      unsaved = 0;
+      want_save_locked();
     }
   }
   whole = state == FeedState::serving;
-  const bool saving = whole && unsaved > 0;
+  if (whole && unsaved > 0) want_save_locked();
+  save_no_more = true;
+  saving.notify_one();
   lock.unlock();
-  if (saving) save();
+  saver.join();
   lock.lock();
   state = FeedState::stopped;
   wake_locked();
@@ -139,16 +140,30 @@ void IndexFeed::State::apply_waiting() {
     room.notify_all();
     wake_locked();
   }
-  if (unsaved >= options.save_every_changes) save();
-}
-
-void IndexFeed::State::save() {
-  const auto saved = index.save();
-  if (!saved) log.failure("index_save_failed", saved.error());
-  // After a failure the next try comes with the next changes; the truth is in the store anyway.
+  if (unsaved < options.save_every_changes) return;
   unsaved = 0;
   const std::lock_guard lock(mutex);
-  ++(saved ? saves : save_failures);
+  want_save_locked();
+}
+
+void IndexFeed::State::want_save_locked() {
+  save_wanted = true;
+  saving.notify_one();
+}
+
+/// On a thread of its own: changes go on being applied meanwhile.
+void IndexFeed::State::run_saver() {
+  std::unique_lock lock(mutex);
+  while (true) {
+    saving.wait(lock, [this] { return save_wanted || save_no_more; });
+    if (!std::exchange(save_wanted, false)) return;
+    lock.unlock();
+    const auto saved = index.save();
+    if (!saved) log.failure("index_save_failed", saved.error());
+    lock.lock();
+    // After a failure the next try comes with the next changes; the truth is in the store anyway.
+    ++(saved ? saves : save_failures);
+  }
 }
 
 void IndexFeed::State::note_error(const base::Error& why) {
@@ -237,6 +252,7 @@ base::Result<> IndexFeed::start() {
     if (state->state == FeedState::serving) state->state = FeedState::rebuilding;
     state->work.notify_one();
   });
+  s.saver = std::thread([state = state_.get()] { state->run_saver(); });
   s.thread = std::thread([state = state_.get()] { state->run(); });
   return {};
 }

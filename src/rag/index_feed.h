@@ -36,10 +36,11 @@ struct IndexHealth {
 };
 
 /// Keeps the index equal to the store: replays what the index missed, then applies every committed change in order on
-/// its own thread. The store's writer waits while the queue is full (back-pressure), except during a replay, which
-/// covers what did not fit. An apply error causes one rebuild from nothing; a second one makes the feed fail: then
-/// waiting and `check_serving` answer unavailable INDEX_FAILED, never "no result". Thread-safe; outlives its users; the
-/// store and the index outlive it. Stops: `stop()` (or destruction) applies what is queued, saves, joins.
+/// its own thread; another one saves beside it. The store's writer waits while the queue is full (back-pressure),
+/// except during a replay, which covers what did not fit. An apply error causes one rebuild from nothing; a second one
+/// makes the feed fail: then waiting and `check_serving` answer unavailable INDEX_FAILED, never "no result".
+/// Thread-safe; outlives its users; the store and the index outlive it. Stops: `stop()` (or destruction) applies what
+/// is queued, saves, joins.
 class IndexFeed {
  public:
   IndexFeed(core::DocumentStore& store, core::RetrievalIndex& index, base::Logger& log, IndexFeedOptions options = {});

@@ -31,11 +31,13 @@ struct IndexFeed::State {
   base::Logger& log;
   const IndexFeedOptions options;
   std::thread thread;
+  std::thread saver;       // joined by the feed's thread
   int64_t started_at = 0;  // the store's sequence when start() was called
 
   mutable std::mutex mutex;
   std::condition_variable work;         // for the feed's thread
   std::condition_variable room;         // for the store's writer
+  std::condition_variable saving;       // for the saver
   std::deque<core::StoreChange> queue;  // guarded by mutex, as all below
   size_t queue_bytes = 0;               // also of what was taken and is being applied
   FeedState state = FeedState::starting;
@@ -47,6 +49,8 @@ struct IndexFeed::State {
   int64_t applied = 0;
   int64_t wanted_generation = 0;  // rebuilds asked for
   int64_t generation = 0;         // rebuilds asked for and done
+  bool save_wanted = false;
+  bool save_no_more = false;
   int64_t saves = 0;
   int64_t save_failures = 0;
   int64_t rebuilds = 0;
@@ -64,7 +68,8 @@ struct IndexFeed::State {
   base::Result<> apply(const core::StoreChange& change);
   void apply_waiting();
   void rebuild(bool automatic);
-  void save();
+  void want_save_locked();
+  void run_saver();
   void note_error(const base::Error& why);
   void fail_locked();
   void wake_locked();

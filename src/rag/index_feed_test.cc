@@ -248,6 +248,32 @@ TEST(IndexFeed, SavesAfterEnoughChangesAndWhenIdle) {
   world.index.saved.wait(lock, [&] { return world.index.saves >= 1; });
 }
 
+TEST(IndexFeed, AppliesWhileASaveIsUnderWay) {
+  World world;
+  std::promise<void> began;
+  std::promise<void> may_end;
+  world.index.on_save = [&, first = true]() mutable {
+    if (!std::exchange(first, false)) return;
+    began.set_value();
+    may_end.get_future().wait();
+  };
+  IndexFeedOptions options;
+  options.save_every_changes = 1;
+  IndexFeed feed(world.documents(), world.index, *world.log, options);
+  ASSERT_TRUE(feed.start());
+  world.put("a", "one");
+  began.get_future().wait();
+  for (int i = 0; i < 10; ++i) {
+    const auto receipt = world.put("b", std::to_string(i));
+    ASSERT_TRUE(sync_wait(feed.wait_applied(receipt.sequence)));
+  }
+  EXPECT_EQ(world.index.versions(), world.stored());
+  EXPECT_EQ(feed.health().saves, 0);
+  may_end.set_value();
+  feed.stop();  // saves what came meanwhile
+  EXPECT_EQ(feed.health().saves, 2);
+}
+
 // Random writes, apply errors, rebuilds and restarts against the store itself as the model.
 TEST(IndexFeed, FollowsRandomHistories) {
   for (uint64_t seed = 1; seed <= 12; ++seed) {

@@ -154,6 +154,7 @@ class FakeIndex final : public core::RetrievalIndex {
   }
   [[nodiscard]] core::IndexStats total_stats() const override { return {}; }
   base::Result<> save() override {
+    if (on_save) on_save();
     const std::lock_guard lock(mutex);
     ++saves;
     saved.notify_all();
@@ -188,6 +189,7 @@ class FakeIndex final : public core::RetrievalIndex {
   int64_t applies = 0;
   int clears = 0;
   int saves = 0;
+  std::function<void()> on_save;
   std::map<int64_t, std::shared_ptr<const core::DocumentWrite>> documents;
   std::atomic<bool> lexical_down{false};
   std::atomic<bool> dense_down{false};
