@@ -1,4 +1,8 @@
-# tessera_room(NAME [ASIO] ROOMS <rooms below> LIBS <third-party targets, private> TEST_ROOMS <rooms its tests need> TEST_LIBS <...>)
+# tessera_room(NAME [ASIO] ROOMS <rooms below> LIBS <third-party targets, private> TEST_ROOMS <rooms its tests need> TEST_LIBS <...>
+#              THREAD_TESTS <regex>)
+#
+# THREAD_TESTS: of a big room, the files of tests that start threads; under ThreadSanitizer the others are left out, which
+# would only cost time there.
 #
 # A room is src/NAME: every .cc in it (and below it) is the library tessera_NAME, every *_test.cc the executable
 # NAME_test (registered with ctest), every *_fuzz.cc a fuzz target NAME_<file> (preset fuzz). New files need no edit here.
@@ -32,12 +36,15 @@ function(tessera_use_pch target asio)
 endfunction()
 
 function(tessera_room name)
-  cmake_parse_arguments(ROOM "ASIO" "" "ROOMS;LIBS;TEST_LIBS;TEST_ROOMS" ${ARGN})
+  cmake_parse_arguments(ROOM "ASIO" "" "ROOMS;LIBS;TEST_LIBS;TEST_ROOMS;THREAD_TESTS" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(sources ${all})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cc$")
   set(tests ${all})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  if(ROOM_THREAD_TESTS AND TESSERA_SANITIZE STREQUAL "thread")
+    list(FILTER tests INCLUDE REGEX "${ROOM_THREAD_TESTS}")
+  endif()
   set(fuzzers ${all})
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
 

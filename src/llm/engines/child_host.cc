@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -27,6 +28,17 @@ namespace {
 using base::Code;
 
 constexpr size_t kSaidMax = 4096;
+
+// ThreadSanitizer cannot follow a child that shares our memory; there it gets a copy.
+#if defined(__SANITIZE_THREAD__)
+constexpr int kShareMemory = 0;
+#elif !defined(__has_feature)
+constexpr int kShareMemory = CLONE_VM;
+#elif __has_feature(thread_sanitizer)
+constexpr int kShareMemory = 0;
+#else
+constexpr int kShareMemory = CLONE_VM;
+#endif
 
 class Descriptor {
  public:
@@ -58,7 +70,7 @@ struct Start {
   int input = -1;
   int output = -1;
   pid_t parent = 0;
-  int error = 0;  ///< set by the child if exec fails
+  int* error = nullptr;  ///< set by the child if exec fails
 };
 
 int run_child(void* argument) {
@@ -78,7 +90,7 @@ int run_child(void* argument) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::execvpe(start.arguments[0], start.arguments.data(), start.environment.data());
-  start.error = errno;
+  *start.error = errno;
   ::_exit(127);
 }
 
@@ -98,8 +110,16 @@ std::expected<pid_t, int> spawn(Start& start) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // no handler of ours may run in the child
-  const pid_t pid = clone(run_child, stack.get() + kStackBytes, CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
-  const int error = pid < 0 ? errno : start.error;
+  auto* const failure =
+      static_cast<int*>(::mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  if (failure == MAP_FAILED) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return std::unexpected(errno);
+  }
+  start.error = failure;
+  const pid_t pid = clone(run_child, stack.get() + kStackBytes, kShareMemory | CLONE_VFORK | SIGCHLD, &start);
+  const int error = pid < 0 ? errno : *failure;
+  ::munmap(failure, sizeof(int));
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (error == 0) return pid;
   if (pid > 0) ::waitpid(pid, nullptr, 0);
