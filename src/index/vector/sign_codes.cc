@@ -50,8 +50,9 @@ double deviations(double chance) {
 
 SignRotation::SignRotation(size_t stride) : part_(std::bit_floor(stride)), flips_(kRounds * stride) {
   unit_ = 1 / std::sqrt(static_cast<float>(part_));
-  for (size_t i = 0; i < flips_.size(); ++i) {
-    flips_[i] = ((mix(i / 64) >> (i % 64)) & 1) != 0 ? uint32_t{1} << 31 : 0;
+  for (size_t at = 0; at < flips_.size(); at += 64) {
+    const uint64_t bits = mix(at / 64);
+    for (size_t i = 0; i < 64; ++i) flips_[at + i] = static_cast<uint32_t>(bits >> i) << 31;
   }
 }
 

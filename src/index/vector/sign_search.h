@@ -13,25 +13,31 @@
 
 namespace tessera::index {
 
-/// Nearly all of the k selected rows with the highest cosine, by the signs of every row: a bit a component says how far
-/// off a row is about, and only those that may be among the best are looked at in full. Half a byte a component orders
-/// them, then all bits the best. Where vectors lie in no clusters this beats a graph's walk, which loses its way among
-/// rows that are all about equally far. Use once, under the read lock.
+/// Nearly all of the k selected rows with the highest cosine, by their signs: a bit a component says how far off a row
+/// is about, and only those that may be among the best are looked at in full. Half a byte a component orders them, then
+/// all bits the best. Where vectors lie in no clusters, or a filter leaves rows far from the query, this beats a
+/// graph's walk, which loses its way among rows that are all about equally far. Use once, under the read lock.
 class SignSearch {
  public:
   /// `unit` (of unit_query, not empty) must outlive it.
   SignSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit);
 
   /// Best first, with exact scores; fewer than k if fewer rows of the selection have a vector. A row as good as the
-  /// k-th is missed with a chance of 1 - `recall` at most, a better one with less. `bits` has one for each row.
+  /// k-th is missed with a chance of 1 - `recall` at most, a better one with less. `bits` has one for each row of the
+  /// planes, `selected` of them set: where these are few, only their signs are read.
   std::vector<RowHit> search(size_t k, double recall, const uint64_t* bits, size_t selected);
   /// Rows looked at in full, of the last search.
   [[nodiscard]] size_t distances() const { return looked_at_; }
 
  private:
-  [[nodiscard]] uint16_t first_limit(size_t k, const uint64_t* bits, size_t selected) const;
-  void look_at(const uint64_t* bits);
-  void score(uint16_t above, uint16_t limit, bool first, const uint64_t* bits);
+  /// Bits of the places of a word that count.
+  [[nodiscard]] uint64_t places(size_t word) const;
+  [[nodiscard]] Row row_at(size_t place) const { return rows_.empty() ? static_cast<Row>(place) : rows_[place]; }
+  [[nodiscard]] uint16_t first_limit(size_t k, size_t selected) const;
+  void look_at_all();
+  void list_selected(size_t selected);
+  void look_at_selected();
+  void score(uint16_t above, uint16_t limit, bool first);
   void flush();
   void keep(std::vector<RowHit>& hits, size_t k, float margin) const;
   std::vector<RowHit> best(size_t k);
@@ -43,7 +49,10 @@ class SignSearch {
   std::vector<int8_t> bytes_;
   ByteQuery query_;
   float query_scale_ = 0;
-  std::unique_ptr<uint16_t[]> distances_;  // by row, whole words of 64
+  const uint64_t* bits_ = nullptr;
+  std::vector<Row> rows_;                  // the selected ones, if only these are read; then places are theirs
+  size_t count_ = 0;                       // places
+  std::unique_ptr<uint16_t[]> distances_;  // by place, whole words of 64
   std::vector<RowHit> scored_;             // by half a byte a component, and later by more
   size_t looked_at_ = 0;
   std::vector<Row> batch_;

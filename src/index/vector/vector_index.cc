@@ -14,8 +14,10 @@
 namespace tessera::index {
 namespace {
 
-// Measured (bench/retrieval/vector.md): what a walk looks at for each candidate it keeps, in rows gathered one by one.
+// With an ef of the caller's own: rows that are looked at one by one rather than as many candidates kept.
 constexpr size_t kRowsPerCandidate = 40;
+// Fewer rows than these are looked at one by one.
+constexpr size_t kGatherRows = 1200;
 // A filter that leaves so many is met by a plain walk whose other candidates are dropped.
 constexpr double kMostShare = 0.6;
 // Where it leaves fewer, the walk looks beyond what it leaves out, so that its hops reach more rows than a plain walk's
@@ -25,11 +27,25 @@ constexpr size_t kFilteredSpare = 8;
 // A filter that leaves few of the rows near the query, but many elsewhere: what it leaves lies scattered around the
 // query at about one distance, where any walk gets lost. It is scanned.
 constexpr double kAwayShare = 0.25;  // of the share it leaves in all
-// What looking at all rows by their signs costs (measured: bench/micro/vector_plans_bench.cc): so many rows gathered
-// for each, so many met by a walk, and the query's own part.
-constexpr double kSignsAsGathered = 0.25;
-constexpr double kSignsAsWalked = 0.1;
-constexpr double kSignsBase = 1000;
+
+// What the ways of a search cost, in microseconds on the machine they were measured on
+// (bench/micro/vector_plans_bench.cc); only their ratios count.
+/// `pending`: rows beside the graph, which are scanned in full.
+double cost_of_walk(size_t ef, double share, size_t pending) {
+  constexpr double kCandidate = 1.2;
+  constexpr double kFiltered = 1.8;
+  constexpr double kPending = 0.01;
+  const double times = share >= kMostShare ? 1 / share : kFiltered;
+  return static_cast<double>(ef) * kCandidate * times + static_cast<double>(pending) * kPending;
+}
+double cost_of_signs(size_t selected, size_t rows) {
+  constexpr double kQuery = 20;
+  constexpr double kRowInOrder = 0.0012;
+  constexpr double kRowGathered = 0.006;
+  constexpr double kSelected = 0.0012;  // those of them that are looked at in full
+  const auto count = static_cast<double>(selected);
+  return kQuery + std::min(kRowInOrder * static_cast<double>(rows), kRowGathered * count) + kSelected * count;
+}
 
 std::unexpected<base::Error> mismatch(std::string_view what, size_t given, size_t ours) {
   return base::fail(base::Code::invalid, "DIMENSION_MISMATCH",
@@ -145,14 +161,15 @@ class Searcher {
   }
 
   std::vector<RowHit> scan_signs(std::span<const float> unit, size_t k, double recall) {
+    work_.plan = VectorWork::Plan::signs;
     SignSearch signs(planes_, kernels_, unit);
     std::vector<RowHit> hits = signs.search(k, recall, selection_.bits.data(), selection_.count);
     work_.distances += signs.distances();
     return hits;
   }
 
-  /// `share` of the rows are selected.
-  std::vector<RowHit> walk(std::span<const float> unit, size_t k, size_t ef, double share) {
+  /// `share` of the rows are selected. `recall` 1: what a walk cannot find is looked at row by row.
+  std::vector<RowHit> walk(std::span<const float> unit, size_t k, size_t ef, double share, double recall) {
     GraphQuery query;
     query.unit = unit;
     query.want = rerank_depth(k);
@@ -173,6 +190,7 @@ class Searcher {
     work_.distances += walked.distances;
     work_.hops += walked.hops;
     if (walked.away) {
+      if (recall < 1) return scan_signs(unit, k, recall);
       work_.plan = VectorWork::Plan::gather;
       return scan(unit, k, 0, true);
     }
@@ -218,23 +236,25 @@ base::Result<std::vector<RowHit>> VectorIndex::search(const VectorQuery& query, 
   Searcher searcher(*state.planes, *state.graph, *state.kernels, selection, did);
   const double target = query.recall > 0 ? query.recall : state.options.recall;
   size_t ef = query.ef > 0 ? query.ef : state.options.ef;
-  const bool exact = ef == 0 && target >= 1;
+  const bool chosen_ef = ef > 0;
+  const bool exact = !chosen_ef && target >= 1;
   if (ef == 0) ef = state.recall.ef_for(target, k, searcher.graph_rows());
   ef = std::clamp<size_t>(ef, k, state.rows);
-  const bool few = selection.count <= ef * kRowsPerCandidate;
-  const auto rows = static_cast<double>(state.rows);
-  const bool signs = static_cast<double>(selection.count) > kSignsBase + kSignsAsGathered * rows &&
-                     static_cast<double>(ef * kRowsPerCandidate) > kSignsBase + kSignsAsWalked * rows;
-  if (searcher.graph_rows() > 0 && query.ef == 0 && target < 1 && signs) {
-    did.plan = VectorWork::Plan::signs;
+  const double share = static_cast<double>(selection.count) / static_cast<double>(state.rows);
+  if (searcher.graph_rows() == 0 || exact) {
+    did.plan = VectorWork::Plan::scan;
+    return searcher.scan(unit, k, 0, false);
+  }
+  if (selection.count <= (chosen_ef ? std::max(kGatherRows, ef * kRowsPerCandidate) : kGatherRows)) {
+    did.plan = VectorWork::Plan::gather;
+    return searcher.scan(unit, k, 0, true);
+  }
+  const double walk =
+      cost_of_walk(ef, selection.filtered ? share : 1, state.rows - std::min(state.rows, searcher.graph_rows()));
+  if (!chosen_ef && cost_of_signs(selection.count, state.rows) < walk) {
     return searcher.scan_signs(unit, k, target);
   }
-  if (searcher.graph_rows() == 0 || exact || few) {
-    did.plan = few && searcher.graph_rows() > 0 ? VectorWork::Plan::gather : VectorWork::Plan::scan;
-    return searcher.scan(unit, k, 0, !exact && searcher.graph_rows() > 0);
-  }
-  const double share = static_cast<double>(selection.count) / static_cast<double>(state.rows);
-  std::vector<RowHit> hits = searcher.walk(unit, k, ef, share);
+  std::vector<RowHit> hits = searcher.walk(unit, k, ef, share, chosen_ef ? 1 : target);
   if (hits.size() < k) {
     did.rescued = true;
     hits = searcher.scan(unit, k, 0, true);
