@@ -184,7 +184,10 @@ std::string_view RelayStream::feed(std::string bytes) {
     buffer_ += bytes;
   }
   if (first_ && buffer_.size() >= kByteOrderMark.size()) {
-    if (buffer_.starts_with(kByteOrderMark)) buffer_.erase(0, kByteOrderMark.size());
+    if (buffer_.starts_with(kByteOrderMark)) {
+      buffer_.erase(0, kByteOrderMark.size());
+      scanned_ = 0;  // a part of the mark was looked through already
+    }
     first_ = false;
   }
   out_ = {};

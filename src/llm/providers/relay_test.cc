@@ -159,16 +159,18 @@ TEST_F(Relay, PassesEventsOnAsTheyAre) {
 }
 
 TEST_F(Relay, StreamsCutAnywhereGiveTheSameEvents) {
-  const std::string whole = kFirst + kSecond + kUsage + kDone;
   core::RelayReport seen;
-  for (size_t cut = 0; cut <= whole.size(); ++cut) {
-    RelayStream stream({"test", "", false}, seen);
-    std::string out(stream.feed(whole.substr(0, cut)));
-    EXPECT_TRUE(out.empty() || out.ends_with("\n\n"));
-    EXPECT_EQ(out.size() >= kFirst.size(), cut >= kFirst.size()) << "a whole event is not held back";
-    out += stream.feed(whole.substr(cut));
-    EXPECT_TRUE(stream.done());
-    EXPECT_EQ(out, kFirst + kSecond + kDone) << cut;
+  for (const std::string before : {"", "\xEF\xBB\xBF", "\xEF\xBB\xBF\n"}) {
+    const std::string whole = before + kFirst + kSecond + kUsage + kDone;
+    for (size_t cut = 0; cut <= whole.size(); ++cut) {
+      RelayStream stream({"test", "", false}, seen);
+      std::string out(stream.feed(whole.substr(0, cut)));
+      EXPECT_TRUE(out.empty() || out.ends_with("\n\n"));
+      EXPECT_EQ(out.size() >= kFirst.size(), cut >= before.size() + kFirst.size()) << "a whole event is not held back";
+      out += stream.feed(whole.substr(cut));
+      EXPECT_TRUE(stream.done());
+      EXPECT_EQ(out, kFirst + kSecond + kDone) << cut;
+    }
   }
 }
 
