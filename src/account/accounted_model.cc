@@ -77,6 +77,7 @@ class AccountedModel::OpenCall {
   template <class F>
   base::Result<> begin(F estimate) {
     const CallOwner owner = owner_of(context_);
+    if (!priced_ && !parts_.unpriced_is_free) TESSERA_CHECK(parts_.spending.admit_unpriced(owner, name_));
     const bool budgeted = price_ != core::Price{} && parts_.spending.has_budgets(owner.app_id);
     core::Money amount;
     if (budgeted) {
@@ -87,6 +88,9 @@ class AccountedModel::OpenCall {
                                .cost = {}});
     }
     TESSERA_TRY(hold_, parts_.spending.reserve(owner, amount));
+    if (context_.trace != nullptr) {
+      for (const std::string& budget : hold_.warns) context_.trace->add_passed_budget(budget);
+    }
     open_ = true;
     return {};
   }

@@ -20,12 +20,14 @@ struct AccountingParts {
   const base::Clock& clock;
   const base::IdSource& ids;
   observe::Metrics& metrics;
+  bool unpriced_is_free = true;  ///< else a model of unknown price is not asked where a hard budget counts
 };
 
 /// One provider's models with every call accounted for: reserved before, settled by the provider's own usage after, and
 /// entered in the ledger however it ended, with one entry for each call. A call that began to answer and then broke, or
 /// that its client left, costs what passed by our count (`estimated`); one that never answered costs nothing. Sets
-/// Usage::cost. Thread-safe. Errors: those of the model; those of Spending::reserve, before the provider is asked.
+/// Usage::cost. Thread-safe. Errors: those of the model; those of Spending::reserve and admit_unpriced, before the
+/// provider is asked.
 class AccountedModel final : public core::ChatModel {
  public:
   /// `batch`: the endpoint is the provider's batch endpoint, with its own prices.

@@ -209,8 +209,8 @@ std::vector<BudgetState> BudgetTable::list(const core::Tenant& tenant, int64_t n
 }
 
 // Calls f(rule, subject) for each budget that a call of the owner counts against.
-template <class F>
-void BudgetTable::for_each_rule(App& app, const CallOwner& owner, F f) {
+template <class A, class F>
+void BudgetTable::for_each_rule(A& app, const CallOwner& owner, F f) {
   const std::array<std::string_view, 4> names = {"", owner.key_id, owner.user_id, owner.workflow};
   for (size_t scope = 0; scope < names.size(); ++scope) {
     const std::string_view name = names.at(scope);
@@ -254,7 +254,7 @@ std::shared_ptr<BudgetCounter> BudgetTable::counter(Rule& rule, std::string_view
 }
 
 base::Result<BudgetHold> BudgetTable::reserve(const CallOwner& owner, Money amount, int64_t now_ms) {
-  BudgetHold hold{.amount = amount, .counters = {}, .warns = false, .passed = {}};
+  BudgetHold hold{.amount = amount, .counters = {}, .warns = {}, .passed = {}};
   const auto app = apps_.find(owner.app_id);
   if (app == apps_.end()) return hold;
   std::optional<base::Error> refused;
@@ -273,7 +273,7 @@ base::Result<BudgetHold> BudgetTable::reserve(const CallOwner& owner, Money amou
         refused = exceeded(rule.budget, *counted, amount, now_ms);
         return;
       }
-      hold.warns = true;
+      hold.warns.push_back(rule.budget.budget_id);
       if (!std::exchange(counted->warned, true)) hold.passed.emplace_back(rule.budget.scope, rule.budget.budget_id);
     }
     hold.counters.push_back(std::move(counted));
@@ -284,6 +284,16 @@ base::Result<BudgetHold> BudgetTable::reserve(const CallOwner& owner, Money amou
     reserved_.at(static_cast<size_t>(counted->scope)) += amount;
   }
   return hold;
+}
+
+const Budget* BudgetTable::hard_budget(const CallOwner& owner) const {
+  const auto app = apps_.find(owner.app_id);
+  if (app == apps_.end()) return nullptr;
+  const Budget* hard = nullptr;
+  for_each_rule(app->second, owner, [&](const Rule& rule, std::string_view) {
+    if (rule.budget.hard) hard = &rule.budget;
+  });
+  return hard;
 }
 
 void BudgetTable::settle(const CallOwner& owner, BudgetHold& hold, Money spent, int64_t now_ms) {

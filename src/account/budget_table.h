@@ -42,8 +42,8 @@ struct BudgetCounter {
 struct BudgetHold {
   core::Money amount;
   std::vector<std::shared_ptr<BudgetCounter>> counters;
-  bool warns = false;                                             ///< a budget that only warns is passed with this call
-  std::vector<std::pair<core::BudgetScope, std::string>> passed;  ///< such budgets, when passed for the first time
+  std::vector<std::string> warns = {};  ///< budgets that only warn and are passed by this call
+  std::vector<std::pair<core::BudgetScope, std::string>> passed;  ///< those of them passed for the first time
 };
 
 /// A budget with where it stands for one subject.
@@ -78,6 +78,8 @@ class BudgetTable {
   /// Holds `amount` against every budget of the owner, or none. An amount of 0 is never refused.
   /// Errors: budget BUDGET_EXCEEDED; exhausted TOO_MANY_BUDGET_SUBJECTS.
   base::Result<BudgetHold> reserve(const CallOwner& owner, core::Money amount, int64_t now_ms);
+  /// A hard budget that the owner's calls count against; null: there is none.
+  [[nodiscard]] const core::Budget* hard_budget(const CallOwner& owner) const;
   /// Gives back what was held and counts what was spent.
   void settle(const CallOwner& owner, BudgetHold& hold, core::Money spent, int64_t now_ms);
 
@@ -101,8 +103,8 @@ class BudgetTable {
     std::array<std::vector<Rule*>, 4> each;                           ///< by scope: for "*"
   };
 
-  template <class F>
-  static void for_each_rule(App& app, const CallOwner& owner, F f);
+  template <class A, class F>
+  static void for_each_rule(A& app, const CallOwner& owner, F f);
   static void index(App& app, Rule& rule);
   static void unindex(App& app, const Rule& rule);
   std::shared_ptr<BudgetCounter> counter(Rule& rule, std::string_view subject, int64_t now_ms);

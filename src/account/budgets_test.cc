@@ -92,7 +92,7 @@ TEST(Table, AHardBudgetRefusesWithWhatToDoAndAWarningLetsPass) {
   const CallOwner ann{.app_id = "a", .key_id = "", .user_id = "ann", .workflow = ""};
   auto first = table.reserve(ann, {60}, kNow);
   ASSERT_TRUE(first.has_value());
-  EXPECT_TRUE(first->warns);
+  EXPECT_EQ(first->warns, std::vector<std::string>{"soft"});
   ASSERT_EQ(first->passed.size(), 1U);
   const auto refused = table.reserve(ann, {11}, kNow);
   ASSERT_FALSE(refused.has_value());

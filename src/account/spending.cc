@@ -1,5 +1,7 @@
 #include "account/spending.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -149,9 +151,27 @@ base::Result<BudgetHold> Spending::reserve(const CallOwner& owner, Money amount)
     if (hold.error().code == Code::budget) means_.metrics.budget_refusals.increment();
     return hold;
   }
-  if (hold->warns) means_.metrics.budget_warnings.increment();
+  if (!hold->warns.empty()) means_.metrics.budget_warnings.increment();
   if (!hold->passed.empty()) note_passed(*hold);
   return hold;
+}
+
+base::Result<> Spending::admit_unpriced(const CallOwner& owner, std::string_view model) const {
+  std::string budget_id;
+  {
+    const std::lock_guard lock(mutex_);
+    const Budget* const hard = table_.hard_budget(owner);
+    if (hard == nullptr) return {};
+    budget_id = hard->budget_id;
+  }
+  means_.metrics.budget_refusals.increment();
+  return base::fail(
+      Code::budget, "PRICE_UNKNOWN",
+      fmt::format("The budget {} limits what may be spent, and what {} costs is not known here, so nobody "
+                  "could keep to it. Ask for another model, or have its price set in models: (0 where it "
+                  "costs nothing).",
+                  budget_id, model),
+      std::string(), "model");
 }
 
 void Spending::note_passed(const BudgetHold& hold) {

@@ -58,6 +58,9 @@ class Spending {
   /// Holds `amount` for a call until `settle`, which must follow. Errors: budget BUDGET_EXCEEDED; unavailable
   /// LEDGER_BEHIND; unavailable SHUTTING_DOWN; exhausted TOO_MANY_BUDGET_SUBJECTS.
   base::Result<BudgetHold> reserve(const CallOwner& owner, core::Money amount);
+  /// Whether a call that nobody knows the price of may be made: not against a hard budget. Errors: budget
+  /// PRICE_UNKNOWN.
+  [[nodiscard]] base::Result<> admit_unpriced(const CallOwner& owner, std::string_view model) const;
   /// Ends a call: the hold is given back, the entry's cost counts, the entry goes to the ledger. Its time is set here,
   /// so that it counts for the same day there.
   void settle(BudgetHold hold, core::LedgerEntry entry);

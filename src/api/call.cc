@@ -38,6 +38,23 @@ void add_limits(std::vector<wire::Header>& headers, const account::KeyMeter& met
   headers.push_back({"X-RateLimit-Reset", std::to_string((first->reset.count() + 999) / 1000)});
 }
 
+/// "a, b". Names of budgets are a client's own words, so what no header may hold is written as %XX.
+std::string header_list(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) {
+    if (!out.empty()) out += ", ";
+    for (const char c : name) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte > 0x20 && byte < 0x7f && c != ',' && c != '%') {
+        out += c;
+      } else {
+        fmt::format_to(std::back_inserter(out), "%{:02X}", byte);
+      }
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string Call::param(std::string_view name) const {
@@ -99,6 +116,14 @@ std::vector<wire::Header> Call::common_headers(const base::Clock& clock) const {
   headers.reserve(4);
   headers.push_back({"X-Request-Id", context.request_id});
   headers.push_back({"Server-Timing", server_timing(clock)});
+  if (trace.remarkable()) {
+    if (const auto parts = trace.degraded(); !parts.empty()) {
+      headers.push_back({"X-Tessera-Degraded", header_list(parts)});
+    }
+    if (const auto budgets = trace.passed_budgets(); !budgets.empty()) {
+      headers.push_back({"X-Tessera-Budget-Warning", header_list(budgets)});
+    }
+  }
   if (grant != nullptr && grant->meter != nullptr) add_limits(headers, *grant->meter, clock.now());
   return headers;
 }

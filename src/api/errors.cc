@@ -41,6 +41,11 @@ void write_param(JsonWriter& out, const std::string& param) {
   }
 }
 
+/// Programs written for OpenAI look for this one, to shorten what they send and try again.
+std::string_view openai_code(const base::Error& error) {
+  return error.name == "CONTEXT_TOO_LONG" ? "context_length_exceeded" : std::string_view(error.name);
+}
+
 }  // namespace
 
 int http_status(base::Code code) {
@@ -96,7 +101,7 @@ Reply error_reply(const base::Error& error, std::string_view path, std::string_v
   if (path.starts_with("/v1/")) {
     out.begin_object().field("message", error.message).field("type", openai_type(error.code));
     write_param(out, error.param);
-    out.field("code", error.name).end_object();
+    out.field("code", openai_code(error)).end_object();
   } else {
     out.raw(error_json(error, request_id));
   }

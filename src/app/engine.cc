@@ -198,7 +198,12 @@ Result<> Engine::Parts::open() {
 std::function<std::shared_ptr<core::ChatModel>(std::shared_ptr<core::ChatModel>, std::string)>
 Engine::Parts::accounting() {
   return [this](std::shared_ptr<core::ChatModel> model, std::string provider) -> std::shared_ptr<core::ChatModel> {
-    const account::AccountingParts with{*spending, profiles, history_tokens, clock, ids, metrics};
+    const auto at_home = [&](const config::ProviderSettings& each) {
+      return each.name == provider && each.location == "local";
+    };
+    const bool free = settings->llm.unpriced == "allow" || provider == llm::kLocalProvider ||
+                      std::ranges::any_of(settings->providers, at_home);
+    const account::AccountingParts with{*spending, profiles, history_tokens, clock, ids, metrics, free};
     return std::make_shared<account::AccountedModel>(std::move(model), std::move(provider), with);
   };
 }

@@ -164,7 +164,10 @@ class LocalBackend final : public Backend {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> open_local_backend(const config::Snapshot& settings, base::Logger& log) {
-  TESSERA_TRY(std::unique_ptr<Engine> engine, Engine::create(settings, log));
+  // A command is over soon: it starts the local models that it asks, not all that a server would keep ready.
+  const auto own = std::make_shared<config::Settings>(*settings);
+  own->llama_cpp.start = "demand";
+  TESSERA_TRY(std::unique_ptr<Engine> engine, Engine::create(own, log));
   TESSERA_CHECK(async::sync_wait(engine->wait_ready()));
   return std::make_unique<LocalBackend>(std::move(engine));
 }

@@ -197,9 +197,14 @@ std::shared_ptr<core::ChatModel> ModelRoutes::model_at(const Line& line, const s
   made = std::make_shared<llm::RenamedModel>(std::move(made), provider, model);
   const ModelProfile* profile = means_.profiles.find(provider, model);
   if (means_.counter == nullptr || profile == nullptr || profile->context_window == 0) return made;
-  const llm::FitOptions fit{.window = profile->context_window,
-                            .completion = profile->max_tokens.value_or(0),
-                            .trim = settings_.llm.context_overflow == "trim"};
+  const auto* const kind = line.provider == nullptr ? nullptr : llm::find_provider_kind(line.provider->type);
+  const ModelProfile* const habits = entry == nullptr ? profile : means_.profiles.find(provider, entry->name);
+  const llm::FitOptions fit{
+      .window = profile->context_window,
+      .completion = habits == nullptr ? 0 : habits->max_tokens.value_or(0),
+      .trim = settings_.llm.context_overflow == "trim",
+      // A window that somebody set may be narrower than the provider's.
+      .relayed = (entry != nullptr && entry->context_window > 0) || (kind != nullptr && kind->cuts_silently)};
   return std::make_shared<llm::FittedModel>(std::move(made), fit, *means_.counter);
 }
 

@@ -17,6 +17,13 @@ void RequestTrace::add_stage(std::string_view stage, double ms) {
 void RequestTrace::add_degraded(std::string_view part) {
   const std::lock_guard lock(mutex_);
   if (std::ranges::find(degraded_, part) == degraded_.end()) degraded_.emplace_back(part);
+  remarkable_.store(true, std::memory_order_release);
+}
+
+void RequestTrace::add_passed_budget(std::string_view budget_id) {
+  const std::lock_guard lock(mutex_);
+  if (std::ranges::find(passed_budgets_, budget_id) == passed_budgets_.end()) passed_budgets_.emplace_back(budget_id);
+  remarkable_.store(true, std::memory_order_release);
 }
 
 std::vector<std::pair<std::string, double>> RequestTrace::stages() const {
@@ -27,6 +34,11 @@ std::vector<std::pair<std::string, double>> RequestTrace::stages() const {
 std::vector<std::string> RequestTrace::degraded() const {
   const std::lock_guard lock(mutex_);
   return degraded_;
+}
+
+std::vector<std::string> RequestTrace::passed_budgets() const {
+  const std::lock_guard lock(mutex_);
+  return passed_budgets_;
 }
 
 base::Result<> RequestContext::check(const base::Clock& clock) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -17,21 +18,29 @@ namespace tessera::core {
 
 using async::Task;
 
-/// Where the time of one request went and which optional stages were left out. Filled by any thread that works for the
-/// request; rendered as `Server-Timing`, `timings` and `degraded`. Thread-safe.
+/// Where the time of one request went, which optional stages were left out and what its caller is to be warned of.
+/// Filled by any thread that works for the request; rendered as `Server-Timing`, `timings`, `degraded` and headers.
+/// Thread-safe.
 class RequestTrace {
  public:
   /// Adds to the stage's total; stages keep the order of their first report. Names are constants such as "retrieve".
   void add_stage(std::string_view stage, double ms);
   /// Records that an optional part was skipped or failed, e.g. "dense_search".
   void add_degraded(std::string_view part);
+  /// Records that the budget of this id, which only warns, is passed.
+  void add_passed_budget(std::string_view budget_id);
   [[nodiscard]] std::vector<std::pair<std::string, double>> stages() const;
   [[nodiscard]] std::vector<std::string> degraded() const;
+  [[nodiscard]] std::vector<std::string> passed_budgets() const;
+  /// Whether degraded() or passed_budgets() has something; costs no lock.
+  [[nodiscard]] bool remarkable() const { return remarkable_.load(std::memory_order_acquire); }
 
  private:
   mutable std::mutex mutex_;
   std::vector<std::pair<std::string, double>> stages_;  // guarded by mutex_
   std::vector<std::string> degraded_;                   // guarded by mutex_
+  std::vector<std::string> passed_budgets_;             // guarded by mutex_
+  std::atomic<bool> remarkable_{false};
 };
 
 /// Who waits for the answer: people come before batches.

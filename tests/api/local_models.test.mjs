@@ -1,6 +1,7 @@
 // Local models, with the real llama-server: found by their files, started by the first request, started again when killed.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Server, binary, parseEvents, temporaryDirectory } from "../server.mjs";
@@ -92,6 +93,21 @@ test("processes end with the server, however it ends", { skip: missing }, async 
   assert.equal(alive(), Math.max(before_, 2));
   await other.kill();
   while (alive() >= 2) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
+test("a command starts no model that it does not ask, even where a server would at boot", () => {
+  const here = temporaryDirectory();
+  const started = join(here, "started");
+  const command = join(here, "llama-server");
+  writeFileSync(command, `#!/bin/sh\ntouch ${started}\nexec sleep 60\n`, { mode: 0o755 });
+  writeModel("chat", join(here, "idle.gguf"), "--say", say);
+  writeFileSync(join(here, "note.md"), "The ferry leaves at seven each morning.\n");
+  writeFileSync(join(here, "tessera.yaml"), `llama_cpp: {start: boot, command: "${command}", model_path: "${join(here, "idle.gguf")}"}\n`);
+  const env = { PATH: process.env.PATH, HOME: here, NO_COLOR: "1" };
+  const run = (...args) => execFileSync(binary, [...args, "--config", join(here, "tessera.yaml"), "--data", join(here, "data")], { env, cwd: here, encoding: "utf8" });
+  run("ingest", join(here, "note.md"));
+  assert.match(run("search", "when does the ferry leave"), /seven/);
+  assert.ok(!existsSync(started));
 });
 
 test("models list and suggest", { skip: missing }, () => {

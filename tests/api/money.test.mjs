@@ -20,9 +20,14 @@ before(async () => {
   - name: cloud
     base_url: ${mock.url}/v1
     api_key: sk-test-money
-    models: [${model}]
+    location: cloud
+    models: [${model}, house-model, gift]
     attempts_max: 1
     concurrent_max: 2000
+  - {name: home, location: local, base_url: "${mock.url}/v1", models: [home-model]}
+models:
+  - {name: gift, price_prompt: 0, price_completion: 0}
+  - {name: careful, upstream: house-model, providers: [cloud], fallbacks: [${model}]}
 llm:
   attempts_max: 1
   breaker_failures: 0
@@ -127,14 +132,46 @@ test("a thousand parallel calls on a budget for ten never exceed it", async () =
   await dropBudget("ten");
 });
 
-test("a budget that only warns lets calls pass and counts them", async () => {
+test("a budget that only warns lets calls pass, says so in their headers and counts them", async () => {
+  assert.equal((await ask({ tokens: 5 })).headers.get("x-tessera-budget-warning"), null);
   await putBudget("soft", { limit_usd: 0, hard: false, period: "month" });
-  assert.equal((await ask({ tokens: 5 })).status, 200);
+  await putBudget("soft,too", { limit_usd: 0, hard: false, scope: "user", subject: "*", period: "day" });
+  for (const stream of [false, true]) {
+    const reply = await ask({ tokens: 5 }, { stream, user: "ann" });
+    assert.equal(reply.status, 200);
+    assert.equal(reply.headers.get("x-tessera-budget-warning"), "soft, soft%2Ctoo");
+    assert.equal((await ask({ tokens: 5 }, { stream })).headers.get("x-tessera-budget-warning"), "soft");
+  }
+  const chat = await server.post("/chat", { message: "What does it cost?", model });
+  assert.equal(chat.headers.get("x-tessera-budget-warning"), "soft");
+  await dropBudget("soft,too");
   const metrics = (await server.get("/metrics")).text;
   assert.match(metrics, /^tessera_budget_warnings_total [1-9]/m);
   assert.match(metrics, /^tessera_budget_refusals_total [1-9]/m);
   assert.match(server.log, /budget_passed/);
   await dropBudget("soft");
+});
+
+test("a model whose price nobody knows is not asked where a hard budget counts", async () => {
+  const unpriced = (more = {}) => ask({ tokens: 5 }, { model: "house-model", ...more });
+  assert.equal((await unpriced()).status, 200, "no budget, no question");
+  await putBudget("anns", { limit_usd: 1000, scope: "user", subject: "ann", period: "total" });
+  await mock.reset();
+  for (const stream of [false, true]) {
+    const refused = await unpriced({ user: "ann", stream });
+    assert.equal(refused.status, 402, refused.text);
+    assert.deepEqual([refused.json.error.code, refused.json.error.type], ["PRICE_UNKNOWN", "insufficient_quota"]);
+    assert.match(refused.json.error.message, /budget anns .* house-model .* models:/);
+  }
+  assert.equal((await mock.get("/mock/totals")).seen, 0, "the provider was not asked");
+  assert.equal((await unpriced({ user: "eve" })).status, 200, "the budget is not hers");
+  for (const free of ["gift", "home-model"]) assert.equal((await ask({ tokens: 5 }, { model: free, user: "ann" })).status, 200, free);
+  const instead = await ask({ tokens: 5 }, { model: "careful", user: "ann" });
+  assert.deepEqual([instead.status, instead.json.model], [200, model], "a fallback whose price is known answers");
+  await putBudget("anns", { limit_usd: 1000, scope: "user", subject: "ann", period: "total", hard: false });
+  assert.equal((await unpriced({ user: "ann" })).status, 200);
+  await dropBudget("anns");
+  assert.match((await server.get("/metrics")).text, /^tessera_unpriced_calls_total [1-9]/m);
 });
 
 test("what failed gives back what it held", async () => {

@@ -85,3 +85,62 @@ llm: {attempts_max: 1}
     assert.deepEqual(Object.keys((await seenBy(cloud))[0]).sort(), ["messages", "model"], "/v1 passes on what the client wrote");
   });
 });
+
+const long = [{ role: "system", content: "Be brief." }, ...Array.from({ length: 30 }, (_, i) => ({ role: i % 2 ? "assistant" : "user", content: `${i}: ${"the ferry to Holm ".repeat(10)}` })), { role: "user", content: "What does it cost?" }];
+const small = (overflow) => `providers:
+  - {name: cloud, base_url: "${cloud.url}/v1", api_key: k-cloud-1234, models: [plain]}
+  - {name: home, type: ollama, base_url: "${home.url}/v1", models: [gpt-4]}
+models:
+  - {name: small, upstream: plain, context_window: 400, max_tokens: 50}
+llm: {attempts_max: 1, context_overflow: ${overflow}}
+`;
+
+test("a conversation that is too long is refused with OpenAI's own code, never cut in silence", async () => {
+  await serving(small("error"), async (server) => {
+    for (const stream of [false, true]) {
+      for (const extra of [{}, { tessera: { use_rag: false } }]) {
+        const reply = await complete(server, { model: "small", messages: long, stream, ...extra });
+        assert.equal(reply.status, 400, reply.text);
+        const { code, type, param, message } = reply.json.error;
+        assert.deepEqual([code, type, param], ["context_length_exceeded", "invalid_request_error", "messages"]);
+        assert.match(message, /about \d+ tokens, and 50 are wanted for the answer; the model takes 400/);
+      }
+    }
+    assert.equal((await cloud.transcript()).length, 0, "nobody was asked");
+    const chat = await server.post("/chat", { message: "the ferry to Holm ".repeat(200), model: "small" });
+    assert.deepEqual([chat.status, chat.json.error.code], [400, "CONTEXT_TOO_LONG"]);
+    assert.equal((await complete(server, { model: "small" })).status, 200);
+    // Ollama would cut it without a word; of gpt-4 it is known how much it takes.
+    const cut = await complete(server, { model: "home/gpt-4", messages: Array(300).fill(long[1]) });
+    assert.equal(cut.json.error?.code, "context_length_exceeded", cut.text);
+    assert.equal((await home.transcript()).length, 0);
+    // What the provider itself says is told the same way.
+    const told = await complete(server, { model: "plain", mock: { status: 400, message: "This model's maximum context length is 8192 tokens." } });
+    assert.deepEqual([told.status, told.json.error.code], [400, "context_length_exceeded"]);
+  });
+});
+
+test("trimming leaves out the oldest messages and says so", async () => {
+  await serving(small("trim"), async (server) => {
+    for (const stream of [false, true]) {
+      for (const extra of [{}, { tessera: { use_rag: false } }]) {
+        await cloud.reset();
+        const reply = await complete(server, { model: "small", messages: long, stream, ...extra });
+        assert.equal(reply.status, 200, reply.text);
+        assert.equal(reply.headers.get("x-tessera-degraded"), "context_trimmed");
+        const [sent] = await seenBy(cloud);
+        assert.deepEqual([sent.messages[0], sent.messages.at(-1)], [long[0], long.at(-1)], "instructions and the question stay");
+        assert.ok(sent.messages.length > 2 && sent.messages.length < 12, `${sent.messages.length} messages`);
+      }
+    }
+    assert.equal((await complete(server, { model: "small" })).headers.get("x-tessera-degraded"), null);
+    for (let i = 0; i < 6; ++i) {
+      const reply = await server.post("/chat", { session_id: "long-talk", message: `${i}: ${"the ferry to Holm ".repeat(15)}`, model: "small", config: { use_rag: "off" } });
+      assert.equal(reply.status, 200, reply.text);
+      assert.equal(reply.headers.get("x-tessera-degraded"), reply.json.degraded.join(", ") || null);
+      if (i === 5) assert.deepEqual(reply.json.degraded, ["context_trimmed"]);
+    }
+    const hopeless = await complete(server, { model: "small", messages: [{ role: "user", content: "ferry ".repeat(1000) }] });
+    assert.deepEqual([hopeless.status, hopeless.json.error.code], [400, "context_length_exceeded"]);
+  });
+});

@@ -77,10 +77,18 @@ base::Millis bounded_millis(double ms) {
   return base::Millis(static_cast<int64_t>(std::min(ms, most)));
 }
 
+// Providers that have no code for it say in words that a conversation is too long: Anthropic, Gemini, vLLM, Mistral.
+bool tells_too_long(std::string_view message) {
+  static constexpr std::string_view kWords[] = {"maximum context length", "prompt is too long", "exceed context limit",
+                                                "exceeds the maximum number of tokens", "context window"};
+  return std::ranges::any_of(kWords, [&](std::string_view words) { return message.find(words) != message.npos; });
+}
+
 // Refusals that another model might not share have names of their own; the router tells them apart by these.
-std::string refusal_name(int status, std::string_view code) {
+std::string refusal_name(int status, std::string_view code, std::string_view message) {
   if (code == "content_filter" || code == "content_policy_violation") return "CONTENT_FILTERED";
   if (code == "context_length_exceeded" || code == "exceed_context_size_error") return "CONTEXT_TOO_LONG";
+  if ((status == 400 || status == 413) && tells_too_long(message)) return "CONTEXT_TOO_LONG";
   if (status == 404) return "PROVIDER_MODEL_MISSING";
   return "PROVIDER_REFUSED";
 }
@@ -147,7 +155,7 @@ base::Error provider_error(std::string_view provider, int status, std::string_vi
   }
   if (status >= 400 && status < 500) {
     base::Error error =
-        make(Code::invalid, refusal_name(status, said.code),
+        make(Code::invalid, refusal_name(status, said.code, said.message),
              said.message.empty() ? fmt::format("the provider {} refused the request with status {}", provider, status)
                                   : said.message);
     error.param = said.param;

@@ -33,6 +33,7 @@ constexpr auto kKinds = std::to_array<ProviderKind>({
     {.name = "ollama",
      .base_url = "http://127.0.0.1:11434/v1",
      .max_completion_tokens = false,
+     .cuts_silently = true,
      .developer_role = false},
     {.name = "lmstudio",
      .base_url = "http://127.0.0.1:1234/v1",
@@ -88,6 +89,7 @@ constexpr auto kKinds = std::to_array<ProviderKind>({
      .auth_prefix = "",
      .fixed_header = "anthropic-version: 2023-06-01",
      .chat = "/messages",
+     .models = "/models?limit=1000",
      .embeddings = ""},
     {.name = "gemini",
      .format = WireFormat::gemini,
@@ -96,6 +98,7 @@ constexpr auto kKinds = std::to_array<ProviderKind>({
      .auth_prefix = "",
      .chat = "/models/{model}:generateContent",
      .chat_stream = "/models/{model}:streamGenerateContent?alt=sse",
+     .models = "/models?pageSize=1000",
      .embeddings = "/openai/embeddings"},
 });
 

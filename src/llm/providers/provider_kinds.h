@@ -30,6 +30,7 @@ struct ProviderKind {
   std::string_view responses = {};
   bool stream_options = true;         ///< gives usage with streams when stream_options.include_usage asks for it
   bool max_completion_tokens = true;  ///< knows the name; else max_tokens stands for it
+  bool cuts_silently = false;         ///< cuts what is too long for its model without a word
   bool developer_role = true;         ///< knows the role; else system stands for it
 };
 

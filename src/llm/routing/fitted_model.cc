@@ -82,11 +82,11 @@ Task<base::Result<std::string>> FittedModel::relay(const core::RequestContext& c
                                                    core::RelayReport& report) {
   // A body of so few bytes has fewer tokens yet; what it wants for the answer, the provider holds it to.
   const bool fits = static_cast<int64_t>(request.body.size()) + options_.completion <= options_.window;
-  return fits || !options_.trim ? inner_->relay(context, request, sink, report)
-                                : relay_trimmed(context, request, sink, report);
+  const bool counts = !fits && (options_.trim || options_.relayed);
+  return counts ? relay_counted(context, request, sink, report) : inner_->relay(context, request, sink, report);
 }
 
-Task<base::Result<std::string>> FittedModel::relay_trimmed(const core::RequestContext& context,
+Task<base::Result<std::string>> FittedModel::relay_counted(const core::RequestContext& context,
                                                            const core::RelayRequest& request, core::RelaySink* sink,
                                                            core::RelayReport& report) {
   boost::system::error_code failed;
@@ -102,15 +102,11 @@ Task<base::Result<std::string>> FittedModel::relay_trimmed(const core::RequestCo
                      .tool_result = role == "tool"});
   }
   const int64_t wanted = wanted_of(parsed.get_object(), options_.completion);
-  const auto kept = choose(sized, options_.window - wanted);
-  if (!kept) {
-    int64_t tokens = 0;
-    for (const Sized& each : sized) tokens += each.tokens;
-    co_return std::unexpected(too_long(tokens, wanted, options_.window));
-  }
-  if (std::ranges::find(*kept, false) == kept->end()) {
-    co_return co_await inner_->relay(context, request, sink, report);
-  }
+  int64_t tokens = 0;
+  for (const Sized& each : sized) tokens += each.tokens;
+  if (tokens + wanted <= options_.window) co_return co_await inner_->relay(context, request, sink, report);
+  const auto kept = options_.trim ? choose(sized, options_.window - wanted) : std::nullopt;
+  if (!kept) co_return std::unexpected(too_long(tokens, wanted, options_.window));
   json::array fewer;
   for (size_t i = 0; i < messages.size(); ++i) {
     if ((*kept)[i]) fewer.push_back(std::move(messages[i]));

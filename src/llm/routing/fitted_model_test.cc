@@ -118,6 +118,9 @@ TEST_F(Fitting, RelayedRequestsAreTrimmedOnlyWhenAsked) {
       R"({"model":"m","messages":[{"role":"system","content":"be brief"},{"role":"user","content":"now"}],"seed":1})");
   EXPECT_EQ(trace.degraded(), (std::vector<std::string>{"context_trimmed"}));
   EXPECT_EQ(relay({.window = 20, .completion = 10, .trim = true}, body).error().name, "CONTEXT_TOO_LONG");
+  EXPECT_EQ(relay({.window = 100, .completion = 10, .relayed = true}, body).error().name, "CONTEXT_TOO_LONG");
+  EXPECT_TRUE(relay({.window = 300, .completion = 10, .relayed = true}, body));
+  EXPECT_EQ(recorder->relayed.body, body);
   // Not ours to judge.
   EXPECT_TRUE(relay({.window = 10, .completion = 1, .trim = true}, "this is not JSON"));
   EXPECT_EQ(recorder->relayed.body, "this is not JSON");

@@ -20,6 +20,8 @@ constexpr Named kNamed[] = {
     {"CONTENT_FILTERED", {.elsewhere = true, .again = false, .health = Health::good}},
     {"CONTEXT_TOO_LONG", {.elsewhere = true, .again = false, .health = Health::unknown}},
     {"PROVIDER_MODEL_MISSING", {.elsewhere = true, .again = false, .health = Health::good}},
+    // Another model's price may be known.
+    {"PRICE_UNKNOWN", {.elsewhere = true, .again = false, .health = Health::unknown}},
     // A key or an address that is wrong stays wrong.
     {"PROVIDER_AUTH", {.elsewhere = true, .again = false, .health = Health::bad}},
     {"PROVIDER_UNUSABLE", {.elsewhere = true, .again = false, .health = Health::bad}},
