@@ -26,6 +26,9 @@ class CompletionService;
 class Sessions;
 class StreamTable;
 }  // namespace tessera::chat
+namespace tessera::core {
+class ModelLister;
+}
 namespace tessera::observe {
 class Metrics;
 class SystemSampler;
@@ -67,6 +70,7 @@ struct ApiParts {
   base::Logger& log;
   const base::Clock& clock;
   const base::IdSource& ids;
+  core::ModelLister* provider_models = nullptr;  ///< further models for GET /v1/models, as providers list them; or null
 };
 
 /// What the routes take from the settings.

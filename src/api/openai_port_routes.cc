@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "api/openai_relay.h"
-#include "core/model_ports.h"
+#include "text/json_skim.h"
 #include "wire/multipart.h"
 
 namespace tessera::api {
@@ -27,11 +27,69 @@ base::Result<std::shared_ptr<Port>> port_of(const ApiParts& parts, std::string_v
   return std::unexpected(unable(model, what));
 }
 
+constexpr size_t kResponseIdMax = 128;
+
+bool plain_id(std::string_view id) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
+  return !id.empty() && id.size() <= kResponseIdMax && std::ranges::all_of(id, plain);
+}
+
+base::Error no_response() {
+  return base::make_error(base::Code::not_found, "RESPONSE_NOT_FOUND",
+                          "There is no such response: it may never have been yours, have been deleted, come from a "
+                          "model whose provider keeps none, or be older than this server's last start.",
+                          {}, "response_id");
+}
+
+/// The "id" of a response object; empty when there is none.
+std::string id_of(std::string_view response) {
+  std::vector<text::JsonMember> members;
+  if (!text::skim_json_object(response, members)) return {};
+  const text::JsonMember* const id = text::find_member(members, "id");
+  std::string found = id == nullptr ? std::string() : text::json_text(id->value).value_or("");
+  return plain_id(found) ? found : std::string();
+}
+
+/// Passes events on and looks into the first ones for the response's id.
+class IdSink final : public core::RelaySink {
+ public:
+  core::Task<base::Result<>> on_events(std::string_view events) override {
+    if (id.empty() && looked_++ < kLooksMax) look(events);
+    return inner->on_events(events);
+  }
+
+  core::RelaySink* inner = nullptr;
+  std::string id;
+
+ private:
+  static constexpr int kLooksMax = 4;  // "response.created" is the first
+
+  void look(std::string_view events) {
+    constexpr std::string_view kData = "data: ";
+    const size_t at = events.find(kData);
+    if (at == std::string_view::npos) return;
+    std::vector<text::JsonMember> members;
+    if (!text::skim_json_object(events.substr(at + kData.size(), events.find('\n', at) - at - kData.size()), members)) {
+      return;
+    }
+    if (const auto* const response = text::find_member(members, "response")) id = id_of(response->value);
+  }
+
+  int looked_ = 0;
+};
+
 }  // namespace
 
 void OpenAiPortRoutes::bind(std::array<RouteHandler, kRouteCount>& handlers) {
   const auto at = [&](RouteId id) -> RouteHandler& { return handlers[static_cast<size_t>(id)]; };
   at(RouteId::responses) = [this](Call& call) { return responses(call); };
+  using Verb = core::StoredResponseAsk::Verb;
+  at(RouteId::get_response) = [this](Call& call) { return stored_response(call, Verb::get); };
+  at(RouteId::delete_response) = [this](Call& call) { return stored_response(call, Verb::remove); };
+  at(RouteId::cancel_response) = [this](Call& call) { return stored_response(call, Verb::cancel); };
+  at(RouteId::response_items) = [this](Call& call) { return stored_response(call, Verb::list_items); };
   at(RouteId::transcriptions) = [this](Call& call) { return transcriptions(call); };
   at(RouteId::rerank) = [this](Call& call) { return rerank(call); };
 }
@@ -54,13 +112,44 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::responses(Call& call) {
   if (request.model.empty()) request.model = parts_.models.default_model();
   TESSERA_CO_TRY(const auto port, port_of(parts_, request.model, &core::ModelPorts::responses,
                                           "answer /v1/responses; ask /v1/chat/completions"));
+  const std::string& app_id = call.context.tenant.app_id;
+  if (owners_.strange(app_id, ask.previous_response)) {
+    base::Error error = no_response();
+    error.param = "previous_response_id";
+    co_return std::unexpected(std::move(error));
+  }
+  const bool kept = parts_.models.ports(request.model).stored_responses != nullptr;
   request.body = std::move(call.request.body);
   core::RelayReport report;
   const bool stream = request.stream;
-  co_return co_await write_relayed(parts_, call, stream,
-                                   [&](const core::RequestContext& context, core::RelaySink* sink) {
-                                     return port->respond(context, request, sink, report);
-                                   });
+  IdSink ids;
+  auto reply =
+      co_await write_relayed(parts_, call, stream, [&](const core::RequestContext& context, core::RelaySink* sink) {
+        ids.inner = sink;
+        const bool reads = sink != nullptr && kept;
+        return port->respond(context, request, reads ? &ids : sink, report);
+      });
+  if (kept && reply && !stream) ids.id = id_of(reply->body);
+  if (!ids.id.empty()) owners_.note(app_id, ids.id, request.model);
+  co_return reply;
+}
+
+async::Task<base::Result<Reply>> OpenAiPortRoutes::stored_response(Call& call, core::StoredResponseAsk::Verb verb) {
+  core::StoredResponseAsk ask{.verb = verb, .response_id = call.param("response_id")};
+  const auto model = owners_.model_of(call.context.tenant.app_id, ask.response_id);
+  const auto port = model ? parts_.models.ports(*model).stored_responses : nullptr;
+  if (port == nullptr || !plain_id(ask.response_id)) co_return std::unexpected(no_response());
+  if (call.request.query_value("stream").value_or("") == "true") {
+    co_return base::fail(base::Code::invalid, "INVALID_FIELD",
+                         "A stream cannot be taken up again here; ask for the response as a whole.", std::string(),
+                         "stream");
+  }
+  ask.query = call.request.query;
+  core::StageTimer timer(call.context, "model");
+  Reply reply;
+  TESSERA_CO_TRY(reply.body, co_await port->ask_stored(call.context, ask));
+  if (verb == core::StoredResponseAsk::Verb::remove) owners_.forget(ask.response_id);
+  co_return reply;
 }
 
 async::Task<base::Result<Reply>> OpenAiPortRoutes::rerank(Call& call) {

@@ -4,15 +4,13 @@
 
 #include "api/api.h"
 #include "api/call.h"
-
-namespace tessera::core {
-class EmbeddingsRelay;
-}
+#include "api/response_owners.h"
+#include "core/model_ports.h"
 
 namespace tessera::api {
 
 /// What providers do besides chat, in OpenAI's dialect and passed on as it is: responses, transcriptions, re-ranking.
-/// Thread-safe; lives in the Api.
+/// An app gets at its own responses only. Thread-safe; lives in the Api.
 class OpenAiPortRoutes {
  public:
   explicit OpenAiPortRoutes(const ApiParts& parts) : parts_(parts) {}
@@ -23,10 +21,12 @@ class OpenAiPortRoutes {
 
  private:
   async::Task<base::Result<Reply>> responses(Call& call);
+  async::Task<base::Result<Reply>> stored_response(Call& call, core::StoredResponseAsk::Verb verb);
   async::Task<base::Result<Reply>> transcriptions(Call& call);
   async::Task<base::Result<Reply>> rerank(Call& call);
 
   const ApiParts& parts_;
+  ResponseOwners owners_;
 };
 
 }  // namespace tessera::api

@@ -107,6 +107,9 @@ base::Result<CompletionAsk> read_ask(std::string_view body, RelayedForm form) {
   CompletionAsk ask;
   TESSERA_TRY(ask.request.model, text_of(members, "model", 256));
   TESSERA_TRY(ask.user, text_of(members, "user", 256));
+  if (form == RelayedForm::other) {
+    TESSERA_TRY(ask.previous_response, text_of(members, "previous_response_id", 256));
+  }
   TESSERA_TRY(ask.request.stream, flag_of(members, "stream"));
   TESSERA_TRY(const JsonMember* const options, member_of(members, "stream_options", JsonKind::object, "an object"));
   if (options != nullptr) {

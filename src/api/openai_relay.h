@@ -15,6 +15,7 @@ namespace tessera::api {
 struct CompletionAsk {
   core::RelayRequest request;  ///< an empty model: the default
   std::string user;
+  std::string previous_response;  ///< of a response that goes on where another ended
   int64_t choices = 1;
   bool extended = false;    ///< has a "tessera" object: the answer is ours to make
   bool background = false;  ///< service_tier "flex"

@@ -264,6 +264,13 @@ async::Task<base::Result<Reply>> OpenAiRoutes::list_models(Call& call) {
     if (call.grant != nullptr && !call.grant->allows_model(info.id)) continue;
     out.raw(model_json(info.id, info.provider, 0));
   }
+  if (parts_.provider_models != nullptr) {
+    TESSERA_CO_TRY(const auto further, co_await parts_.provider_models->list_models(call.context));
+    for (const std::string& id : further) {
+      if (call.grant != nullptr && !call.grant->allows_model(id)) continue;
+      out.raw(model_json(id, std::string_view(id).substr(0, id.find('/')), 0));
+    }
+  }
   out.raw(model_json(parts_.embedders.fallback().model(), "tessera", 0));
   out.end_array().end_object();
   Reply reply;

@@ -338,6 +338,9 @@ chat::Sessions& Engine::sessions() {
 core::ModelCatalog& Engine::models() {
   return *parts_->catalog;
 }
+core::ModelLister& Engine::provider_models() {
+  return parts_->models->provider_models();
+}
 account::Spending& Engine::spending() {
   return *parts_->spending;
 }

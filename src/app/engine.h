@@ -12,6 +12,7 @@
 #include "config/settings.h"
 #include "core/chat_model.h"
 #include "core/documents.h"
+#include "core/model_ports.h"
 #include "core/parser.h"
 #include "core/retriever.h"
 #include "observe/metrics.h"
@@ -80,6 +81,7 @@ class Engine {
   [[nodiscard]] chat::CompletionService& completions();
   [[nodiscard]] chat::Sessions& sessions();
   [[nodiscard]] core::ModelCatalog& models();
+  [[nodiscard]] core::ModelLister& provider_models();
   [[nodiscard]] account::KeyRing& keys();
   [[nodiscard]] account::Spending& spending();
   [[nodiscard]] const llm::LocalEngines& engines() const;

@@ -106,7 +106,16 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
                        .model = means.engines->chat(),
                        .ports = means.engines->ports()});
   }
-  for (llm::CatalogEntry& entry : routes.others()) entries.push_back(std::move(entry));
+  models->provider_models_ = std::make_unique<ProviderModels>(means.clock);
+  for (llm::CatalogEntry& entry : routes.others()) {
+    const auto silent = [&](const config::ProviderSettings& each) {
+      return each.name == entry.provider && each.models.empty();
+    };
+    if (entry.ports.models != nullptr && std::ranges::any_of(settings.providers, silent)) {
+      models->provider_models_->add(entry.provider, entry.ports.models);
+    }
+    entries.push_back(std::move(entry));
+  }
   for (const config::ProviderSettings& provider : settings.providers) {
     if (settings.embedding.provider != provider.name) continue;
     const auto client = std::make_shared<llm::ProviderClient>(provider_options(provider, settings.llm, means.metrics),

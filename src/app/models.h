@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/provider_models.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/result.h"
@@ -41,6 +42,8 @@ class Models {
 
   [[nodiscard]] core::ModelCatalog& catalog() { return *catalog_; }
   [[nodiscard]] rag::EmbedderTable& embedders() { return *table_; }
+  /// What providers offer beyond what the settings name.
+  [[nodiscard]] core::ModelLister& provider_models() { return *provider_models_; }
 
  private:
   Models() = default;
@@ -49,6 +52,7 @@ class Models {
   std::unique_ptr<rag::EmbedderTable> table_;
   std::unique_ptr<core::ModelCatalog> plain_catalog_;
   std::unique_ptr<core::ModelCatalog> catalog_;
+  std::unique_ptr<ProviderModels> provider_models_;
 };
 
 }  // namespace tessera::app

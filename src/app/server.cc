@@ -37,7 +37,8 @@ api::ApiParts api_parts(Engine& engine) {
           .sampler = engine.sampler(),
           .log = engine.log(),
           .clock = engine.clock(),
-          .ids = engine.ids()};
+          .ids = engine.ids(),
+          .provider_models = &engine.provider_models()};
 }
 
 core::SearchMode search_mode(std::string_view word) {

@@ -40,6 +40,21 @@ class ResponsesRelay {
                                                   RelaySink* sink, RelayReport& report) = 0;
 };
 
+/// What is asked of a response that a provider keeps. `query` is what stands behind the "?", or empty.
+struct StoredResponseAsk {
+  enum class Verb : uint8_t { get, list_items, cancel, remove };
+  Verb verb = Verb::get;
+  std::string response_id;  ///< letters, digits, "-" and "_"
+  std::string query = {};
+};
+
+/// `/v1/responses/{id}`. Errors: as ResponsesRelay; not_found RESPONSE_NOT_FOUND.
+class StoredResponses {
+ public:
+  virtual ~StoredResponses() = default;
+  virtual Task<base::Result<std::string>> ask_stored(const RequestContext& context, StoredResponseAsk ask) = 0;
+};
+
 /// A part of a form; the bytes belong to whoever made it.
 struct FormPart {
   std::string name;
@@ -81,14 +96,15 @@ struct ModelPorts {
   std::shared_ptr<ResponsesRelay> responses;
   std::shared_ptr<TranscriptionRelay> transcription;
   std::shared_ptr<ModelLister> models;
+  std::shared_ptr<StoredResponses> stored_responses;
 };
 
 /// Puts a ChatModel (accounting, keys, metrics) around another.
 using ModelWrap = std::function<std::shared_ptr<ChatModel>(std::shared_ptr<ChatModel>)>;
 
 /// The same ports, each with `wrap` around it: a port becomes a model whose relay() is the port's call, and what holds
-/// for every call of a model holds for it. Lists of models stay as they are. `wrap` is called now, and for
-/// transcriptions with each call.
+/// for every call of a model holds for it. Lists of models and responses that are kept stay as they are. `wrap` is
+/// called now, and for transcriptions with each call.
 ModelPorts wrap_ports(ModelPorts ports, ModelWrap wrap);
 
 }  // namespace tessera::core

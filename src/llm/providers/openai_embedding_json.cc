@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <boost/json.hpp>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "llm/providers/openai_dialect.h"
 
@@ -85,6 +87,29 @@ base::Result<json::value> parse_list(std::string_view provider, std::string_view
   return std::move(*data);
 }
 
+// Gemini's list: {"models":[{"name":"models/gemini-2.5-pro","supportedGenerationMethods":["generateContent"]}]}; those
+// that generate text. Nothing when it is no such list.
+std::optional<std::vector<std::string>> gemini_models(std::string_view body) {
+  constexpr std::string_view kPrefix = "models/";
+  boost::system::error_code failed;
+  const json::value value = json::parse(body, failed);
+  const json::value* const list = !failed && value.is_object() ? value.get_object().if_contains("models") : nullptr;
+  if (list == nullptr || !list->is_array()) return std::nullopt;
+  std::vector<std::string> names;
+  for (const json::value& item : list->get_array()) {
+    const json::object* const model = item.if_object();
+    const json::value* const name = model != nullptr ? model->if_contains("name") : nullptr;
+    if (name == nullptr || !name->is_string()) continue;
+    const json::value* const methods = model->if_contains("supportedGenerationMethods");
+    const auto generates = [](const json::value& method) { return method == "generateContent"; };
+    if (methods != nullptr && methods->is_array() && std::ranges::none_of(methods->get_array(), generates)) continue;
+    std::string_view text = name->get_string();
+    if (text.starts_with(kPrefix)) text.remove_prefix(kPrefix.size());
+    names.emplace_back(text);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string render_embedding_request(std::string_view model, const std::vector<std::string_view>& texts,
@@ -130,6 +155,7 @@ base::Result<EmbeddingRows> parse_embedding_response(std::string_view provider, 
 }
 
 base::Result<std::vector<std::string>> parse_model_list(std::string_view provider, std::string_view body) {
+  if (auto names = gemini_models(body)) return *std::move(names);
   TESSERA_TRY(const json::value data, parse_list(provider, body));
   std::vector<std::string> ids;
   for (const json::value& item : data.get_array()) {

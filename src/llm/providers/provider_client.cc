@@ -189,6 +189,7 @@ base::Result<wire::ClientRequest> ProviderClient::prepare(const core::RequestCon
   TESSERA_CHECK(context.check(clock_));
   wire::ClientRequest request;
   request.method = outgoing.body.empty() ? "GET" : "POST";
+  if (!outgoing.method.empty()) request.method = outgoing.method;
   request.url = options_.base_url + outgoing.path;
   request.body = outgoing.body;
   if (!outgoing.body.empty()) request.headers.push_back({"Content-Type", outgoing.content_type});
@@ -283,8 +284,9 @@ std::optional<base::Millis> ProviderClient::pause_before_retry(const core::Reque
 }
 
 Task<base::Result<ProviderClient::Stream>> ProviderClient::open(const core::RequestContext& context, std::string path,
-                                                                std::string body, std::string content_type) {
-  const Outgoing outgoing{std::move(path), std::move(body), std::move(content_type)};
+                                                                std::string body, std::string content_type,
+                                                                std::string method) {
+  const Outgoing outgoing{std::move(path), std::move(body), std::move(content_type), std::move(method)};
   for (int64_t attempt = 1;; ++attempt) {
     auto stream = co_await try_once(context, outgoing);
     if (stream) co_return stream;
@@ -296,8 +298,9 @@ Task<base::Result<ProviderClient::Stream>> ProviderClient::open(const core::Requ
 }
 
 Task<base::Result<std::string>> ProviderClient::call(const core::RequestContext& context, std::string path,
-                                                     std::string body) {
-  TESSERA_CO_TRY(Stream stream, co_await open(context, std::move(path), std::move(body)));
+                                                     std::string body, std::string method) {
+  TESSERA_CO_TRY(Stream stream,
+                 co_await open(context, std::move(path), std::move(body), "application/json", std::move(method)));
   std::string whole;
   for (;;) {
     auto piece = co_await stream.body->next();

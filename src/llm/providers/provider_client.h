@@ -75,11 +75,12 @@ class ProviderClient {
   /// without "NAME/" of this provider before it. Valid as long as both.
   [[nodiscard]] std::string_view upstream_name(std::string_view model) const;
 
-  /// The body of a 2xx response to `path` ("/chat/completions"); a GET when `body` is empty.
-  core::Task<base::Result<std::string>> call(const core::RequestContext& context, std::string path, std::string body);
+  /// The body of a 2xx response to `path` ("/chat/completions"). `method` empty: a GET when `body` is, else a POST.
+  core::Task<base::Result<std::string>> call(const core::RequestContext& context, std::string path, std::string body,
+                                             std::string method = {});
   /// A 2xx response whose body is read in pieces.
   core::Task<base::Result<Stream>> open(const core::RequestContext& context, std::string path, std::string body,
-                                        std::string content_type = "application/json");
+                                        std::string content_type = "application/json", std::string method = {});
   /// What an error of the transport means while a body is read.
   [[nodiscard]] base::Error broken(const core::RequestContext& context, base::Error error) const;
 
@@ -88,6 +89,7 @@ class ProviderClient {
     std::string path;
     std::string body;
     std::string content_type;
+    std::string method;
   };
   [[nodiscard]] base::Result<wire::ClientRequest> prepare(const core::RequestContext& context,
                                                           const Outgoing& outgoing) const;

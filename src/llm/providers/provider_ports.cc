@@ -42,7 +42,8 @@ class ProviderPorts final : public core::EmbeddingsRelay,
                             public core::RerankRelay,
                             public core::ResponsesRelay,
                             public core::TranscriptionRelay,
-                            public core::ModelLister {
+                            public core::ModelLister,
+                            public core::StoredResponses {
  public:
   explicit ProviderPorts(std::shared_ptr<ProviderClient> client) : client_(std::move(client)) {}
 
@@ -93,6 +94,23 @@ class ProviderPorts final : public core::EmbeddingsRelay,
     report.answer_bytes = static_cast<int64_t>(written.body.size());
     if (written.content_type.starts_with("application/json")) read_usage_of(written.body, report);
     co_return written;
+  }
+
+  Task<base::Result<std::string>> ask_stored(const core::RequestContext& context,
+                                             core::StoredResponseAsk ask) override {
+    using Verb = core::StoredResponseAsk::Verb;
+    std::string path = fmt::format("{}/{}", kind().responses, ask.response_id);
+    if (ask.verb == Verb::cancel) path += "/cancel";
+    if (ask.verb == Verb::list_items) path += "/input_items";
+    path = provider_path(kind(), path, {});
+    if (!ask.query.empty()) path += (path.contains('?') ? "&" : "?") + ask.query;
+    const std::string_view method = ask.verb == Verb::remove ? "DELETE" : ask.verb == Verb::cancel ? "POST" : "GET";
+    auto answer =
+        co_await client_->call(context, std::move(path), ask.verb == Verb::cancel ? "{}" : "", std::string(method));
+    if (!answer && answer.error().name == "PROVIDER_MODEL_MISSING") {  // a 404
+      co_return base::fail(Code::not_found, "RESPONSE_NOT_FOUND", answer.error().message, std::string(), "response_id");
+    }
+    co_return answer;
   }
 
   Task<base::Result<std::vector<std::string>>> list_models(const core::RequestContext& context) override {
@@ -149,6 +167,7 @@ core::ModelPorts make_provider_ports(std::shared_ptr<ProviderClient> client) {
   if (!kind.embeddings.empty()) ports.embeddings = all;
   if (!kind.rerank.empty()) ports.rerank = all;
   if (!kind.responses.empty()) ports.responses = all;
+  if (!kind.responses.empty()) ports.stored_responses = all;
   if (!kind.transcriptions.empty()) ports.transcription = all;
   if (!kind.models.empty()) ports.models = all;
   return ports;
