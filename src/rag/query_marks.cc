@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "text/query_marks.h"
+
 namespace tessera::rag {
 namespace {
 
@@ -11,10 +13,6 @@ using core::SearchMode;
 
 constexpr double kRecallMin = 0.5;
 constexpr size_t kEfMax = 10'000;
-
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 /// Letters and digits; what is not ASCII counts as a letter.
 bool is_word(std::string_view text) {
@@ -32,35 +30,13 @@ base::Result<> refuse(const char* field, std::string message) {
 
 std::string words_of_marked(std::string_view query) {
   std::string words;
-  bool quotes = true;  // an open quote is a mark without meaning, and so are all after it
-  size_t pos = 0;
-  while (true) {
-    while (pos < query.size() && is_space(query[pos])) ++pos;
-    if (pos == query.size()) return words;
-    bool excluded = false;
-    if ((query[pos] == '+' || query[pos] == '-') && pos + 1 < query.size() && !is_space(query[pos + 1])) {
-      excluded = query[pos] == '-';
-      ++pos;
-    }
-    std::string_view item;
-    const size_t close = query[pos] == '"' && quotes ? query.find('"', pos + 1) : std::string_view::npos;
-    if (close != std::string_view::npos) {
-      item = query.substr(pos + 1, close - pos - 1);
-      pos = close + 1;
-    } else {
-      if (query[pos] == '"') {
-        quotes = false;
-        ++pos;
-      }
-      const size_t start = pos;
-      while (pos < query.size() && !is_space(query[pos]) && (query[pos] != '"' || !quotes)) ++pos;
-      item = query.substr(start, pos - start);
-      if (item.size() > 1 && item.ends_with('*')) item.remove_suffix(1);
-    }
-    if (excluded || item.empty()) continue;
+  text::QueryMarks marks(query);
+  for (text::MarkedText item; marks.next(item);) {
+    if (item.mark == text::MarkedText::Mark::excluded || item.text.empty()) continue;
     if (!words.empty()) words += ' ';
-    words += item;
+    words += item.text;
   }
+  return words;
 }
 
 base::Result<> check_engine_choice(const core::RetrievalRequest& request) {

@@ -10,9 +10,8 @@
 
 namespace tessera::rag {
 
-/// What is looked for in a query with marks ("a phrase", +required, -excluded, prefix*): its words without the marks
-/// and without what is excluded, one space between. Reads the marks as the lexical engine does (index/lexical/query.h):
-/// for comparing meanings, which know no exclusion. Linear; never fails.
+/// What is looked for in a query with marks (text/query_marks.h): its words without the marks and without what is
+/// excluded, one space between: for comparing meanings, which know no exclusion. Linear; never fails.
 std::string words_of_marked(std::string_view query);
 
 /// Whether `syntax`, `recall` and `ef` make sense together and with the mode; marks must leave something to look for.

@@ -32,9 +32,8 @@ inline constexpr size_t kPrefixTermsMax = 64;
 inline constexpr size_t kQueryClausesMax = 64;
 inline constexpr size_t kPhraseWordsMax = 64;
 
-/// Reads a user's query: words; "a phrase" (required); +word and +"a phrase" (required); -word and -"a phrase"
-/// (excluded); word* (a prefix; also +word*, -word*). Marks count at the beginning of a word only, so "e-mail" and
-/// "c++" are words; what makes no sense is read as plain words. The first MiB counts. Never fails; linear.
+/// Reads a user's query with marks (text/query_marks.h): a phrase is required unless excluded; words without a mark are
+/// not. A marked word that is several terms ("+e-mail") is a phrase. The first MiB counts. Never fails; linear.
 LexicalQuery parse_query(std::string_view text, bool stemming);
 
 /// All of the text as plain words.
