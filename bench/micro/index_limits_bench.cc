@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -217,7 +218,8 @@ void tiny_documents(benchmark::State& state) {
 BENCHMARK(tiny_documents)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 /// From the call that hands a change over until another thread's search finds it, while documents keep coming, some
-/// replace others, segments are frozen, written and merged; with argument 1 also saved every 200 documents.
+/// replace others, segments are frozen, written and merged; with argument 1 a second thread saves ten times a second,
+/// with argument 2 moreover most replace others, so that the collection is compacted again and again.
 void visible(benchmark::State& state) {
   constexpr int64_t kDocuments = 8000;
   IndexOptions options;
@@ -228,6 +230,15 @@ void visible(benchmark::State& state) {
     std::atomic<int64_t> given = 0;  // the document being handed over
     std::vector<Clock::time_point> starts(kDocuments + 1);
     std::vector<double> delays;
+    std::map<int64_t, int64_t> names;  // document in which each was put
+    std::atomic<bool> done = false;
+    int saves = 0;
+    std::thread saver([&] {
+      for (; state.range(0) > 0 && !done; ++saves) {
+        static_cast<void>(index->save());
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+    });
     std::thread watcher([&] {
       for (int64_t key = 1; key <= kDocuments; ++key) {
         while (given < key) std::this_thread::yield();
@@ -237,25 +248,29 @@ void visible(benchmark::State& state) {
       }
     });
     for (int64_t key = 1; key <= kDocuments; ++key) {
-      core::StoreChange change = corpus.put(key % 10 == 0 ? key - 5 : key, 5, 150);
+      const int64_t replaced = state.range(0) == 2 ? key - kDocuments / 4 : key % 10 == 0 ? key - 5 : 0;
+      core::StoreChange change = corpus.put(names.contains(replaced) ? names[replaced] : key, 5, 150);
+      names[key] = change.document_key;
       auto write = std::make_shared<core::DocumentWrite>(*change.document);
       write->document.head.title = fmt::format("mark{}", key);
-      if (key % 10 == 0) write->document.head.title += fmt::format(" mark{}", key - 5);  // which it replaces
+      if (state.range(0) < 2 && replaced > 0) write->document.head.title += fmt::format(" mark{}", replaced);
       change.document = write;
       starts[static_cast<size_t>(key)] = Clock::now();
       given = key;
-      if (state.range(0) == 1 && key % 200 == 0) static_cast<void>(index->save());
       static_cast<void>(index->apply(change));
     }
     watcher.join();
+    done = true;
+    saver.join();
     std::ranges::sort(delays);
     state.counters["p50_ms"] = share_of(delays, 0.5);
     state.counters["p99_ms"] = share_of(delays, 0.99);
     state.counters["longest_ms"] = delays.back();
+    state.counters["saves"] = saves;
     state.counters["segments"] = static_cast<double>(index->stats(1).segments);
   }
 }
-BENCHMARK(visible)->ArgName("saves")->Arg(0)->Arg(1)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(visible)->ArgName("kind")->Arg(0)->Arg(1)->Arg(2)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 /// A million chunks with vectors of 256 dimensions and a graph over them; opened, and asked once both ways. The files'
 /// pages are in the system's cache, as after a restart of the process alone. The graph is built in a hurry
