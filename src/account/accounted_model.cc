@@ -73,19 +73,24 @@ class AccountedModel::OpenCall {
   OpenCall(const OpenCall&) = delete;
   OpenCall& operator=(const OpenCall&) = delete;
 
-  /// `estimate` makes a CallEstimate; asked for only when a budget wants to know.
-  template <class F>
-  base::Result<> begin(F estimate) {
+  /// `estimate` makes a CallEstimate; asked for only when a budget wants to know, and only where a bound that is
+  /// cheaper and higher, which `bound` may give, does not fit many times over.
+  template <class F, class G>
+  base::Result<> begin(F estimate, G bound) {
     const CallOwner owner = owner_of(context_);
     if (!priced_ && !parts_.unpriced_is_free) TESSERA_CHECK(parts_.spending.admit_unpriced(owner, name_));
     const bool budgeted = price_ != core::Price{} && parts_.spending.has_budgets(owner.app_id);
     core::Money amount;
     if (budgeted) {
+      if (const std::optional<CallEstimate> high = bound(profile_)) {
+        if (auto hold = parts_.spending.reserve_amply(owner, cost_of(*high))) {
+          hold_ = *std::move(hold);
+          open_ = true;
+          return {};
+        }
+      }
       estimate_ = estimate(profile_);
-      amount = charge(price_, {.prompt_tokens = estimate_->prompt_bound,
-                               .completion_tokens = estimate_->completion_bound,
-                               .cached_prompt_tokens = 0,
-                               .cost = {}});
+      amount = cost_of(*estimate_);
     }
     TESSERA_TRY(hold_, parts_.spending.reserve(owner, amount));
     if (context_.trace != nullptr) {
@@ -122,6 +127,12 @@ class AccountedModel::OpenCall {
   }
 
  private:
+  [[nodiscard]] core::Money cost_of(const CallEstimate& estimate) const {
+    return charge(price_, {.prompt_tokens = estimate.prompt_bound,
+                           .completion_tokens = estimate.completion_bound,
+                           .cached_prompt_tokens = 0,
+                           .cost = {}});
+  }
   void close(CallOutcome outcome, Usage&& usage, bool estimated) { close(outcome, usage, estimated); }
 
   const AccountedModel& model_;
@@ -155,8 +166,9 @@ Task<base::Result<std::string>> AccountedModel::relay(const core::RequestContext
   const auto estimate = [&](const core::ModelProfile* profile) {
     return estimate_relay(request.body, parts_.counter, profile);
   };
+  const auto bound = [&](const core::ModelProfile* profile) { return bound_relay(request.body, profile); };
   OpenCall call(*this, context, request.model);
-  TESSERA_CO_CHECK(call.begin(estimate));
+  TESSERA_CO_CHECK(call.begin(estimate, bound));
   auto result = co_await inner_->relay(context, request, sink, report);
   const bool answered = result.has_value() || report.started || report.answer_bytes > 0;
   const bool estimated = !report.usage_reported && answered;
@@ -174,7 +186,7 @@ Task<base::Result<core::ChatCompletion>> AccountedModel::generate(const core::Re
     return estimate_chat(request, parts_.counter, profile);
   };
   OpenCall call(*this, context, request.model);
-  TESSERA_CO_CHECK(call.begin(estimate));
+  TESSERA_CO_CHECK(call.begin(estimate, [](const core::ModelProfile*) { return std::optional<CallEstimate>(); }));
   std::optional<CountedSink> counted;
   if (sink != nullptr) counted.emplace(*sink);
   auto result = co_await inner_->generate(context, request, counted ? &*counted : nullptr);

@@ -20,6 +20,7 @@ using core::Money;
 
 constexpr int64_t kDayMs = 86'400'000;
 constexpr int64_t kSweepEveryMs = 60'000;
+constexpr int64_t kAmpleTimes = 256;
 constexpr std::array<std::string_view, 4> kScopes = {"app", "key", "user", "workflow"};
 constexpr std::array<std::string_view, 3> kPeriods = {"day", "month", "total"};
 
@@ -284,6 +285,20 @@ base::Result<BudgetHold> BudgetTable::reserve(const CallOwner& owner, Money amou
     reserved_.at(static_cast<size_t>(counted->scope)) += amount;
   }
   return hold;
+}
+
+bool BudgetTable::ample(const CallOwner& owner, Money amount, int64_t now_ms) {
+  const auto app = apps_.find(owner.app_id);
+  if (app == apps_.end()) return true;
+  Money many;
+  if (__builtin_mul_overflow(amount.pico_usd, kAmpleTimes, &many.pico_usd)) return false;
+  bool has_room = true;
+  for_each_rule(app->second, owner, [&](Rule& rule, std::string_view subject) {
+    if (!has_room) return;
+    const auto counted = counter(rule, subject, now_ms);
+    has_room = counted && after(*counted, many) <= rule.budget.limit;
+  });
+  return has_room;
 }
 
 const Budget* BudgetTable::hard_budget(const CallOwner& owner) const {

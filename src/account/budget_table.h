@@ -80,6 +80,8 @@ class BudgetTable {
   base::Result<BudgetHold> reserve(const CallOwner& owner, core::Money amount, int64_t now_ms);
   /// A hard budget that the owner's calls count against; null: there is none.
   [[nodiscard]] const core::Budget* hard_budget(const CallOwner& owner) const;
+  /// Whether every budget of the owner has room for `amount` many times over: then its size need not be known closely.
+  [[nodiscard]] bool ample(const CallOwner& owner, core::Money amount, int64_t now_ms);
   /// Gives back what was held and counts what was spent.
   void settle(const CallOwner& owner, BudgetHold& hold, core::Money spent, int64_t now_ms);
 

@@ -68,6 +68,18 @@ class Texts {
   bool long_ = false;
 };
 
+// Whether no limit of the answer, no choices, no image and no name that hides behind escapes may stand in a body.
+bool sized_only(std::string_view body) {
+  for (size_t at = body.find('"'); at != std::string_view::npos; at = body.find('"', at + 1)) {
+    const std::string_view rest = body.substr(at + 1);
+    if (rest.starts_with("max_") || rest.starts_with("n\"") || rest.starts_with("data:")) return false;
+  }
+  for (size_t at = body.find('\\'); at < body.size() - 1; at = body.find('\\', at + 2)) {
+    if (body[at + 1] == 'u') return false;
+  }
+  return true;
+}
+
 int64_t completion_bound(std::optional<int64_t> asked, const core::ModelProfile* profile, int64_t choices) {
   int64_t bound = kCompletionTokens;
   if (asked) {
@@ -109,6 +121,16 @@ CallEstimate estimate_relay(std::string_view body, const text::BpeCounter& count
   CallEstimate estimate = texts.prompt(counter, kFrameTokens);
   estimate.completion_bound = completion_bound(asked, profile, choices);
   return estimate;
+}
+
+std::optional<CallEstimate> bound_relay(std::string_view body, const core::ModelProfile* profile) {
+  if (!sized_only(body)) return std::nullopt;
+  CallEstimate bound;
+  const auto bytes = static_cast<int64_t>(body.size());  // no token is shorter
+  bound.prompt = tokens_of_bytes(bytes);
+  bound.prompt_bound = bytes * 5 / 4 + kFrameTokens;
+  bound.completion_bound = completion_bound(std::nullopt, profile, 1);
+  return bound;
 }
 
 CallEstimate estimate_chat(const core::ChatRequest& request, const text::BpeCounter& counter,

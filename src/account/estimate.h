@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "core/chat_model.h"
@@ -26,6 +27,8 @@ inline constexpr int64_t kCompletionTokens = 4096;
 
 /// Of a request in OpenAI's dialect. What is no JSON is estimated by its size. `profile` may be null.
 CallEstimate estimate_relay(std::string_view body, const text::BpeCounter& counter, const core::ModelProfile* profile);
+/// A bound of the same that is too high, from the size of the body alone; nothing when more would have to be read.
+std::optional<CallEstimate> bound_relay(std::string_view body, const core::ModelProfile* profile);
 CallEstimate estimate_chat(const core::ChatRequest& request, const text::BpeCounter& counter,
                            const core::ModelProfile* profile);
 

@@ -156,6 +156,17 @@ base::Result<BudgetHold> Spending::reserve(const CallOwner& owner, Money amount)
   return hold;
 }
 
+std::optional<BudgetHold> Spending::reserve_amply(const CallOwner& owner, Money amount) {
+  const int64_t now_ms = means_.clock.unix_ms();
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || waiting_.size() + under_way_ >= options_.entries_max) return std::nullopt;
+  if (!table_.ample(owner, amount, now_ms)) return std::nullopt;
+  auto hold = table_.reserve(owner, amount, now_ms);
+  if (!hold) return std::nullopt;
+  ++under_way_;
+  return *std::move(hold);
+}
+
 base::Result<> Spending::admit_unpriced(const CallOwner& owner, std::string_view model) const {
   std::string budget_id;
   {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,9 @@ class Spending {
   /// Holds `amount` for a call until `settle`, which must follow. Errors: budget BUDGET_EXCEEDED; unavailable
   /// LEDGER_BEHIND; unavailable SHUTTING_DOWN; exhausted TOO_MANY_BUDGET_SUBJECTS.
   base::Result<BudgetHold> reserve(const CallOwner& owner, core::Money amount);
+  /// The same where the budgets have room for `amount` many times over, so that the caller may ask with a bound that is
+  /// cheap and too high; nothing elsewhere, and where reserve would refuse.
+  std::optional<BudgetHold> reserve_amply(const CallOwner& owner, core::Money amount);
   /// Whether a call that nobody knows the price of may be made: not against a hard budget. Errors: budget
   /// PRICE_UNKNOWN.
   [[nodiscard]] base::Result<> admit_unpriced(const CallOwner& owner, std::string_view model) const;
