@@ -132,6 +132,7 @@ Result<std::unique_ptr<Server>> Server::start(Engine& engine) {
   auto parts = std::make_unique<Parts>(engine);
   Parts* const all = parts.get();
   auto options = http_options(engine.settings());
+  options.body_bytes_free = 64 * 1024;  // the least that body_limit ever allows
   options.body_limit = [all](const wire::Request& head) { return all->api.body_limit(head); };
   TESSERA_TRY(parts->http, wire::HttpServer::create(
                                std::move(options), engine.shards(), engine.clock(),

@@ -95,7 +95,8 @@ async::Task<bool> HttpConnection::answer_continue() {
 async::Task<bool> HttpConnection::read_body() {
   phase_ = Phase::body;
   uint64_t limit = server_.options.body_bytes_max;
-  if (server_.options.body_limit) limit = server_.options.body_limit(request_);
+  const bool small = !framing_.chunked && framing_.length <= server_.options.body_bytes_free;
+  if (server_.options.body_limit && !small) limit = server_.options.body_limit(request_);
   if (framing_.length > limit) {
     co_return co_await refuse({413, "BODY_TOO_LARGE", "the request's body is too large; send less at a time"});
   }

@@ -55,6 +55,8 @@ struct HttpServerOptions {
   uint64_t body_bytes_max = 64ULL * 1024 * 1024;
   /// Decides from the head (no body yet) how long the body may be; empty: body_bytes_max for all.
   std::function<uint64_t(const Request&)> body_limit = {};
+  /// A body announced with at most so many bytes is read without asking body_limit.
+  uint64_t body_bytes_free = 0;
   uint64_t body_bytes_in_flight_max = 256ULL * 1024 * 1024;  ///< over all connections; beyond: 503
   size_t connections_max = 10'000;                           ///< beyond: idle ones are closed, then accepting pauses
   base::Millis header_timeout{15'000};                       ///< from the first byte to the end of the head

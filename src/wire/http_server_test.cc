@@ -166,6 +166,21 @@ TEST(HttpServer, RefusesABodyBeforeReadingIt) {
   EXPECT_THAT(large.read_response(), HasSubstr("900000 xxx"));
 }
 
+TEST(HttpServer, AsksNobodyAboutSmallBodies) {
+  HttpServerOptions options;
+  options.body_bytes_free = 500;
+  options.body_limit = [](const Request&) -> uint64_t { return 0; };
+  TestServer server(echo, options);
+  RawClient client(server.port());
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n" + std::string(500, 'x'));
+  EXPECT_THAT(client.read_response(), HasSubstr("500 xxx"));
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 501\r\n\r\n" + std::string(501, 'x'));
+  EXPECT_THAT(client.read_to_close(), StartsWith("HTTP/1.1 413 "));
+  RawClient chunked(server.port());
+  chunked.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+  EXPECT_THAT(chunked.read_to_close(), StartsWith("HTTP/1.1 413 "));
+}
+
 TEST(HttpServer, BoundsTheBodiesInMemory) {
   HttpServerOptions options;
   options.body_bytes_in_flight_max = 300'000;
