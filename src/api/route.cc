@@ -123,9 +123,20 @@ Router::Router() {
     find_schema(route.request_schema);
     find_schema(route.response_schema);
   }
+  for (const RouteSpec& route : kRoutes) {
+    // Only where no pattern before it takes the same path.
+    if (search(route.method, route.path).route == &route && !route.path.contains('{')) plain_.push_back(&route);
+  }
 }
 
 RouteMatch Router::match(wire::Method method, std::string_view path) const {
+  for (const RouteSpec* const route : plain_) {
+    if (route->path == path && route->method == method) return {.route = route, .params = {}, .allow = {}};
+  }
+  return search(method, path);
+}
+
+RouteMatch Router::search(wire::Method method, std::string_view path) const {
   RouteMatch found;
   const auto segments = split(path);
   // HEAD is answered by the GET route; the server swallows the body.

@@ -70,7 +70,10 @@ class Router {
     const RouteSpec* route;
     std::vector<std::string_view> segments;  ///< "{x}" and "{x...}" are parameters
   };
+  [[nodiscard]] RouteMatch search(wire::Method method, std::string_view path) const;
+
   std::vector<Pattern> patterns_;
+  std::vector<const RouteSpec*> plain_;  ///< those without parameters, which are found by comparing
 };
 
 }  // namespace tessera::api

@@ -8,14 +8,21 @@ std::string IdSource::next() const {
   const auto millis = static_cast<uint64_t>(clock_.unix_ms());
   const uint64_t a = (millis << 16U) | 0x7000U | (random_.next() & 0x0FFFU);
   const uint64_t b = (random_.next() & 0x3FFFFFFFFFFFFFFFULL) | 0x8000000000000000ULL;
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  out.reserve(36);
-  for (int i = 0; i < 32; ++i) {
-    if (i == 8 || i == 12 || i == 16 || i == 20) out.push_back('-');
-    const uint64_t word = i < 16 ? a : b;
-    out.push_back(kDigits[(word >> (60 - 4 * (i % 16))) & 0xFU]);
-  }
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out(36, '-');
+  char* at = out.data();
+  const auto put = [&at](uint64_t word, int from, int to) {
+    for (int shift = from; shift >= to; shift -= 4) *at++ = kDigits[(word >> shift) & 0xFU];
+  };
+  put(a, 60, 32);
+  ++at;
+  put(a, 28, 16);
+  ++at;
+  put(a, 12, 0);
+  ++at;
+  put(b, 60, 48);
+  ++at;
+  put(b, 44, 0);
   return out;
 }
 
