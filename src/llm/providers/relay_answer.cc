@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "llm/providers/provider_client.h"
 #include "text/json_skim.h"
 
 namespace tessera::llm {
@@ -16,7 +15,6 @@ using text::JsonCursor;
 using text::JsonKind;
 using text::JsonMember;
 
-constexpr base::Millis kEndMax{20};
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 base::Error bad_response(std::string_view provider, std::string_view what) {
@@ -28,28 +26,45 @@ int64_t count_of(std::string_view value) {
   return std::max<int64_t>(0, text::json_integer(value).value_or(0));
 }
 
-int64_t cached_of(std::string_view details) {
-  std::vector<JsonMember> members;
-  if (!text::skim_json_object(details, members)) return 0;
-  const JsonMember* cached = text::find_member(members, "cached_tokens");
-  return cached != nullptr ? count_of(cached->value) : 0;
-}
-
-void read_usage(std::string_view usage, core::RelayReport& report) {
-  JsonCursor at(usage);
-  if (at.peek() != JsonKind::object) return;
+// Reads the details at the cursor.
+int64_t cached_of(JsonCursor& at) {
+  int64_t cached = 0;
+  if (at.peek() != JsonKind::object) {
+    at.skip();
+    return cached;
+  }
   at.enter_object();
   for (std::string_view key; at.next_member(key);) {
     const std::string_view value = at.skip();
-    if (key == "input_tokens") report.usage.prompt_tokens = count_of(value);
-    if (key == "output_tokens") report.usage.completion_tokens = count_of(value);
-    if (key == "input_tokens_details") report.usage.cached_prompt_tokens = cached_of(value);
-    if (key == "prompt_tokens") report.usage.prompt_tokens = count_of(value);
-    if (key == "completion_tokens") report.usage.completion_tokens = count_of(value);
-    if (key == "prompt_cache_hit_tokens") report.usage.cached_prompt_tokens = count_of(value);
-    if (key == "prompt_tokens_details") report.usage.cached_prompt_tokens = cached_of(value);
+    if (key == "cached_tokens") cached = count_of(value);
   }
-  report.usage_reported = true;
+  return cached;
+}
+
+// Reads the usage at the cursor.
+void read_usage(JsonCursor& at, core::RelayReport& report) {
+  if (at.peek() != JsonKind::object) {
+    at.skip();
+    return;
+  }
+  at.enter_object();
+  core::Usage& usage = report.usage;
+  for (std::string_view key; at.next_member(key);) {
+    if (key == "prompt_tokens_details" || key == "input_tokens_details") {
+      usage.cached_prompt_tokens = cached_of(at);
+      continue;
+    }
+    const std::string_view value = at.skip();
+    if (key == "prompt_tokens" || key == "input_tokens") usage.prompt_tokens = count_of(value);
+    if (key == "completion_tokens" || key == "output_tokens") usage.completion_tokens = count_of(value);
+    if (key == "prompt_cache_hit_tokens") usage.cached_prompt_tokens = count_of(value);
+  }
+  report.usage_reported |= at.ok();
+}
+
+void read_usage(std::string_view value, core::RelayReport& report) {
+  JsonCursor at(value);
+  read_usage(at, report);
 }
 
 // Groq reports the usage of streams beside the choices.
@@ -80,7 +95,9 @@ int64_t answer_bytes(JsonCursor& at, std::string_view name, int depth) {
       return bytes;
     default: {
       const std::string_view value = at.skip();
-      return counts(name) ? static_cast<int64_t>(text::json_text_size(value)) : 0;
+      if (!value.starts_with('"') || !counts(name)) return 0;
+      const bool plain = value.find('\\') == std::string_view::npos;
+      return static_cast<int64_t>(plain ? value.size() - 2 : text::json_text_size(value));
     }
   }
 }
@@ -133,9 +150,12 @@ base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view bod
       }
       continue;
     }
+    if (key == "usage") {
+      read_usage(at, report);
+      continue;
+    }
     const std::string_view value = at.skip();
     if (key == "model" && kind == JsonKind::string) report.model = text::json_text(value).value_or("");
-    if (key == "usage") read_usage(value, report);
     if (key == "error" && kind != JsonKind::null) error = value;
   }
   if (!at.at_end()) return std::unexpected(bad_response(watch.provider, "something that is not JSON"));
@@ -360,31 +380,6 @@ std::string_view RelayStream::finish() {
   if (watch_.form == RelayForm::responses) return rest;
   kept_ = std::string(rest) + "data: [DONE]\n\n";
   return kept_;
-}
-
-core::Task<base::Result<>> relay_events(const ProviderClient& client, const core::RequestContext& context,
-                                        wire::ClientStream& body, RelayWatch watch, RelayOutput output) {
-  RelayStream events(watch, output.report);
-  while (!events.done()) {
-    auto bytes = co_await body.next();
-    const bool ended = !bytes || !*bytes;
-    // A stream that is cut between its last word and "[DONE]" is whole.
-    if (!bytes && !events.complete()) co_return std::unexpected(client.broken(context, std::move(bytes).error()));
-    const std::string_view whole = ended ? events.finish() : events.feed(**std::move(bytes));
-    if (!whole.empty()) {
-      output.report.started = events.answering();
-      TESSERA_CO_CHECK(co_await output.sink->on_events(whole));
-    }
-    if (events.error()) {
-      if (events.error()->name != "STREAM_ENDED") co_return std::unexpected(*events.error());
-      co_return std::unexpected(client.broken(context, *events.error()));
-    }
-    if (ended) co_return base::Result<>{};
-  }
-  // The end of the response, mostly there already, keeps the connection usable for the next request.
-  body.set_idle_timeout(kEndMax);
-  (void)co_await body.next();
-  co_return base::Result<>{};
 }
 
 }  // namespace tessera::llm
