@@ -1,5 +1,6 @@
 // The writing half of a connection: answers, streams, refusals.
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
@@ -90,6 +91,9 @@ async::Task<Result<void>> HttpConnection::send(Response response) {
     }
   }
   buffers[0] = asio::buffer(output_);
+  // After the others that are ready: answers then leave together, and a client on this machine is woken once for all.
+  co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+  if (broken_) co_return broken();
   TESSERA_CO_TRY(const bool all, write_some(buffers));
   if (!all) TESSERA_CO_CHECK(co_await write_rest(buffers));
   if (with_body) count_body(response.body.size());

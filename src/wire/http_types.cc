@@ -141,7 +141,7 @@ std::string percent_encode(std::string_view text) {
 
 std::optional<std::string_view> Request::header(std::string_view name) const {
   for (const auto& each : headers) {
-    if (equal_nocase(each.name, name)) return each.value;
+    if (each.name.size() == name.size() && equal_nocase(each.name, name)) return each.value;
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 
 #include "async/channel.h"
@@ -141,6 +142,8 @@ async::Task<Result<void>> PlainTransfer::exchange(bool fresh) {
   }
   engine_->arm(*connection_, first_byte_deadline());
   connection_->start_read();
+  // After the others that are ready: requests then leave together, and a server on this machine is woken once for all.
+  co_await asio::post(engine_->context(), asio::use_awaitable);
   PlainConnection::Buffers buffers{asio::buffer(request_head_), asio::buffer(request_.body)};
   const auto sent = connection_->write_some(buffers);
   // When the peer is gone, what it said before is still to be read.
