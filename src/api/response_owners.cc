@@ -1,15 +1,15 @@
 #include "api/response_owners.h"
 
-#include <utility>
-
 namespace tessera::api {
 
 void ResponseOwners::note(std::string_view app_id, std::string_view response_id, std::string_view model) {
   const std::lock_guard lock(mutex_);
-  if (!owners_.try_emplace(std::string(response_id), Owner{std::string(app_id), std::string(model)}).second) return;
-  order_.emplace_back(response_id);
-  if (order_.size() <= kEntriesMax) return;
-  owners_.erase(order_.front());
+  Owner owner{.app_id = std::string(app_id), .model = std::string(model), .number = noted_};
+  if (!owners_.try_emplace(std::string(response_id), std::move(owner)).second) return;
+  order_.emplace_back(response_id, noted_++);
+  if (order_.size() <= entries_max_) return;
+  const auto oldest = owners_.find(order_.front().first);
+  if (oldest != owners_.end() && oldest->second.number == order_.front().second) owners_.erase(oldest);
   order_.pop_front();
 }
 

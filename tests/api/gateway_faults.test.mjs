@@ -169,8 +169,8 @@ for (const [script, stream, begun] of [["hang", false, false], ["hang", true, fa
 }
 
 test("another model answers in its place: the ledger names it, charges once, and agrees with the providers", async () => {
-  await lives();
-  const before = await usage("provider,model");
+  await until(async () => (await server.post("/v1/chat/completions", { model: "smart", messages, max_tokens: 1 })).json.model === "gpt-4o-mini", "its rest after a rate limit is over");
+  await second.reset();
   // A rate limit comes last: after it the endpoint is not asked first for a second.
   const asked = { down: [false, true], silent: [false, true], filtered: [false, true], limited: [true] };
   const requests = Object.values(asked).flat().length;
@@ -192,7 +192,6 @@ test("another model answers in its place: the ledger names it, charges once, and
   const told_us = await second.get("/mock/totals");
   assert.equal(told_us.requests, requests, "asked once for each request");
   assert.equal(sum(of("spare")), Number(told_us.exact_microdollars).toFixed(3));
-  assert.equal(before.items.some((row) => row.provider === "spare"), false);
   assert.match((await server.get("/metrics")).text, new RegExp(`^tessera_llm_fallbacks_total\\{endpoint="spare"\\} ${requests}$`, "m"));
 });
 
