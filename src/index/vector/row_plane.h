@@ -38,7 +38,7 @@ class RowPlane {
   RowPlane& operator=(const RowPlane&) = delete;
   ~RowPlane() {
     for (size_t slab = 0; slab < slabs_; ++slab) munmap(table_[slab], slab_bytes());
-    munmap(table_, kSlabsMax * sizeof(T*));
+    munmap(static_cast<void*>(table_), kSlabsMax * sizeof(T*));
   }
 
   [[nodiscard]] size_t width() const { return width_; }
