@@ -221,7 +221,6 @@ base::Result<> CollectionIndex::write_ahead() {
   yield_ = true;
   const std::lock_guard working(maintenance_);
   yield_ = false;
-  TESSERA_CHECK(write_segments_ahead());
   std::unique_ptr<VectorIndex> vectors;
   {
     const auto lock = access_.read();
@@ -230,16 +229,18 @@ base::Result<> CollectionIndex::write_ahead() {
   ByteWriter record;
   std::vector<FileEntry> files;
   TESSERA_CHECK(vectors->save(files_, record, files));
-  const std::lock_guard installing(installing_);
-  const auto lock = access_.write();
-  vectors_->take_files(*vectors);
-  return {};
+  {
+    const std::lock_guard installing(installing_);
+    const auto lock = access_.write();
+    vectors_->take_files(*vectors);
+  }
+  return write_segments_ahead();
 }
 
 /// Each round finds what came during the one before, which is less and less.
 base::Result<> CollectionIndex::write_segments_ahead() {
-  constexpr int kRounds = 4;
-  constexpr Row kWorthAFile = 512;  // fewer rows are written in a few milliseconds
+  constexpr int kRounds = 6;
+  constexpr Row kWorthAFile = 128;  // fewer rows are written in a millisecond or two
   const std::atomic<bool> never{false};
   for (int round = 0; round < kRounds; ++round) {
     {
