@@ -10,7 +10,7 @@ const executable = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/
 
 test("the page asks for a key until one works", async () => {
   const directory = temporaryDirectory();
-  const made = spawnSync(binary, ["keys", "create", "--data", directory, "--scopes", "chat,ingest"], { encoding: "utf8" });
+  const made = spawnSync(binary, ["keys", "create", "--data", directory, "--scopes", "chat,ingest"], { encoding: "utf8", env: { PATH: process.env.PATH } });
   assert.equal(made.status, 0, made.stderr);
   const key = made.stdout.trim();
   const server = await Server.start({ directory, settings: { "auth.mode": "keys" } });
