@@ -12,6 +12,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(LibArchive REQUIRED)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 find_package(CLI11 REQUIRED)
+find_library(TESSERA_MIMALLOC mimalloc REQUIRED)
 if(TESSERA_TESTS OR TESSERA_FUZZ)
   find_package(GTest REQUIRED)
   pkg_check_modules(MD4C REQUIRED IMPORTED_TARGET md4c)  # the model of the Markdown reader in its tests
