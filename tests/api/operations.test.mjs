@@ -37,25 +37,31 @@ test("SIGTERM lets a running answer finish and exits with 0", async () => {
   assert.equal(await stopped, 0);
 });
 
-test("documents survive a restart, and damaged index files are rebuilt", async () => {
+test("documents survive a restart, and damaged index files are rebuilt and reported", async () => {
   const directory = temporaryDirectory();
   let server = await Server.start({ directory });
   for (let i = 0; i < 20; ++i) await server.post("/ingest", { document_id: `d${i}`, text: `Document ${i} speaks of lighthouse number ${i}.` });
-  assert.equal(await server.stop(), 0);
-  const files = [];
-  const walk = (path) => readdirSync(path, { withFileTypes: true }).forEach((e) => (e.isDirectory() ? walk(join(path, e.name)) : files.push(join(path, e.name))));
-  walk(directory);
-  const indexes = files.filter((f) => !/\.db|lock|sqlite|wal|shm/.test(f) && statSync(f).size > 64);
-  assert.ok(indexes.length > 0, `an index file among ${files}`);
-  for (const file of indexes) {
-    const bytes = readFileSync(file);
-    bytes[bytes.length >> 1] ^= 0x40;
-    writeFileSync(file, bytes);
+  const indexFiles = () => {
+    const files = [];
+    const walk = (path) => readdirSync(path, { withFileTypes: true }).forEach((e) => (e.isDirectory() ? walk(join(path, e.name)) : files.push(join(path, e.name))));
+    walk(directory);
+    const found = files.filter((f) => !/\.db|lock|sqlite|wal|shm/.test(f) && statSync(f).size > 64);
+    assert.ok(found.length > 0, `an index file among ${files}`);
+    return found;
+  };
+  const flip = (bytes) => ((bytes[bytes.length >> 1] ^= 0x40), bytes);
+  const cut = (bytes) => bytes.subarray(0, bytes.length >> 1);
+  for (const damage of [null, flip, cut]) {
+    assert.equal(await server.stop(), 0);
+    if (damage) for (const file of indexFiles()) writeFileSync(file, damage(readFileSync(file)));
+    server = await Server.start({ directory });
+    const { results } = (await server.post("/api/search", { query: "lighthouse number 7", mode: "lexical", top_k: 100 })).json;
+    assert.equal(results.length, 20);
+    assert.equal(results[0].document_id, "d7");
+    const { index } = (await server.get("/api/health/detailed")).json.components;
+    assert.equal(index.damage_found > 0, damage !== null, JSON.stringify(index));
+    if (damage) assert.equal(typeof index.last_damage, "string");
   }
-  server = await Server.start({ directory });
-  const { results } = (await server.post("/api/search", { query: "lighthouse number 7", mode: "lexical", top_k: 100 })).json;
-  assert.equal(results.length, 20);
-  assert.equal(results[0].document_id, "d7");
   assert.equal(await server.stop(), 0);
   rmSync(directory, { recursive: true });
 });
