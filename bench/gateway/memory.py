@@ -2,7 +2,7 @@
 """Resident memory of a gateway while 64 connections keep it as busy as they can.
 
     tools/build.sh release
-    bench/gateway/memory.py [--quick] [--record] [--minutes 10] [--peer-minutes 1] [--tessera PATH]
+    bench/gateway/memory.py [--quick] [--record] [--minutes 10] [--peer-minutes 0.3] [--tessera PATH]
 
 Closed loop, prompts of 200 bytes, one gateway after the other, each with all its processes; the peers for a shorter time. "Later
 half" is the growth from the middle to the end: 0 when flat. Who runs where, and with which features: gateways.py.
@@ -31,7 +31,7 @@ def at(samples, share):
 
 
 def main():
-    options = gateways.options(__doc__, minutes=(10.0, 1.0, "for ours"), peer_minutes=(1.0, 0.2, "for each other"))
+    options = gateways.options(__doc__, minutes=(10.0, 1.0, "for ours"), peer_minutes=(0.3, 0.2, "for each other"))
     report = gateways.heading(__file__, "Resident memory under load", "Its first lines, and those of `gateways.py`, say how it measures.")
     report("| Gateway | Minutes | Requests | MB before | After 10 % | Half | End | Most | Later half, MB |\n|---|---|---|---|---|---|---|---|---|")
     with gateways.Field(gateways.start_upstream, report) as field:

@@ -144,6 +144,8 @@ async::Task<Result<void>> PlainTransfer::exchange(bool fresh) {
   connection_->start_read();
   // After the others that are ready: requests then leave together, and a server on this machine is woken once for all.
   co_await asio::post(engine_->context(), asio::use_awaitable);
+  // What an old connection said before it was asked anything is no answer.
+  if (reused_ && !connection_->reading()) co_return std::unexpected(cut_or(lost_error("it ended before the request")));
   PlainConnection::Buffers buffers{asio::buffer(request_head_), asio::buffer(request_.body)};
   const auto sent = connection_->write_some(buffers);
   // When the peer is gone, what it said before is still to be read.
