@@ -122,6 +122,7 @@ void IndexFeed::State::apply_waiting() {
     const auto end = queue.begin() + static_cast<std::ptrdiff_t>(std::min(queue.size(), kAtOnce));
     changes.assign(std::move_iterator(queue.begin()), std::move_iterator(end));
     queue.erase(queue.begin(), end);
+    room.notify_all();
   }
   size_t bytes = 0;
   for (core::StoreChange& change : changes) {
