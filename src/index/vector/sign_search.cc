@@ -23,6 +23,9 @@ constexpr size_t kFirstSpare = 64;
 // or to one and the query's to about as much.
 constexpr float kCoarseMargin = 2 * 16 * 1.41F / 3.46F;
 constexpr float kByteMargin = 4 * 1.41F * 1.41F / 3.46F;
+// Rows better than the k-th are missed less often than it is: on average over the k so many times less, where cosines
+// thin out as they do far from their mean.
+constexpr double kMissedTimes = 1.5;
 constexpr int kSteps = 3;  // in which the rest is looked at
 constexpr uint16_t kFarthest = std::numeric_limits<uint16_t>::max();
 
@@ -85,8 +88,10 @@ void SignSearch::flush() {
   kernels_.coarse(pointers_.data(), pointers_.size(), query_, dots_.data());
   for (size_t i = 0; i < batch_.size(); ++i) {
     const VectorHead head = *planes_.heads.at(batch_[i]);
-    if (sound(head)) scored_.push_back({batch_[i], static_cast<float>(dots_[i]) * head.scale * query_scale_});
+    const float score = static_cast<float>(dots_[i]) * head.scale * query_scale_;
+    if (score >= floor_ && sound(head)) scored_.push_back({batch_[i], score});
   }
+  looked_at_ += batch_.size();
   batch_.clear();
   pointers_.clear();
 }
@@ -117,18 +122,19 @@ void SignSearch::score(uint16_t above, uint16_t limit, bool first) {
     }
   }
   flush();
-  looked_at_ = scored_.size();
 }
 
 /// Leaves those that are among the best k, or come so close that an error of `margin`, in steps of a row's codes, could
-/// decide.
-void SignSearch::keep(std::vector<RowHit>& hits, size_t k, float margin) const {
-  if (hits.size() <= k || k == 0) return;
+/// decide; what is scored from now on must come as close. Returns the score of the k-th.
+float SignSearch::keep(std::vector<RowHit>& hits, size_t k, float margin) {
+  if (hits.size() < k) return floor_;
   const auto kth = hits.begin() + static_cast<ptrdiff_t>(k - 1);
   std::ranges::nth_element(hits, kth, std::greater<>(), &RowHit::score);
-  const float floor = kth->score - margin * planes_.heads.at(kth->row)->scale;
-  const auto end = std::partition(kth + 1, hits.end(), [&](const RowHit& hit) { return hit.score >= floor; });
+  const float score = kth->score;
+  floor_ = score - margin * planes_.heads.at(kth->row)->scale;
+  const auto end = std::partition(kth + 1, hits.end(), [&](const RowHit& hit) { return hit.score >= floor_; });
   hits.erase(end, hits.end());
+  return score;
 }
 
 /// Orders the best by all of the first byte, and the best of these by both.
@@ -207,6 +213,7 @@ std::vector<RowHit> SignSearch::search(size_t k, double recall, const uint64_t* 
   bits_ = bits;
   rows_.clear();
   scored_.clear();
+  floor_ = -std::numeric_limits<float>::infinity();
   looked_at_ = 0;
   if (selected == 0 || k == 0) return {};
   const bool few = selected * kFewTimes < planes_.rows;
@@ -225,11 +232,11 @@ std::vector<RowHit> SignSearch::search(size_t k, double recall, const uint64_t* 
     limit = wider;
   }
   if (scored_.size() < k) return best(k);
+  const double missed = std::min(0.5, kMissedTimes * (1 - recall));
   // Half of the way, then half of what is left and so on: the k-th becomes better on it, and the way shorter.
   for (int step = 0; step < kSteps; ++step) {
-    const auto kth = scored_.begin() + static_cast<ptrdiff_t>(k - 1);
-    std::ranges::nth_element(scored_, kth, std::greater<>(), &RowHit::score);
-    const uint16_t far = estimate_.distance(kth->score, 1 - recall);
+    const float kth = keep(scored_, k, kCoarseMargin);
+    const uint16_t far = estimate_.distance(kth, missed);
     if (far <= limit) break;
     const auto next = static_cast<uint16_t>(step + 1 < kSteps ? limit + (far - limit + 1) / 2 : far);
     score(limit, next, false);

@@ -22,8 +22,8 @@ class SignSearch {
   /// `unit` (of unit_query, not empty) must outlive it.
   SignSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit);
 
-  /// Best first, with exact scores; fewer than k if fewer rows of the selection have a vector. A row as good as the
-  /// k-th is missed with a chance of 1 - `recall` at most, a better one with less. `bits` has one for each row of the
+  /// Best first, with exact scores; fewer than k if fewer rows of the selection have a vector. Of the true k it finds a
+  /// share of `recall`, on average over queries. `bits` has one for each row of the
   /// planes, `selected` of them set: where these are few, only their signs are read.
   std::vector<RowHit> search(size_t k, double recall, const uint64_t* bits, size_t selected);
   /// Rows looked at in full, of the last search.
@@ -39,7 +39,7 @@ class SignSearch {
   void look_at_selected();
   void score(uint16_t above, uint16_t limit, bool first);
   void flush();
-  void keep(std::vector<RowHit>& hits, size_t k, float margin) const;
+  float keep(std::vector<RowHit>& hits, size_t k, float margin);
   std::vector<RowHit> best(size_t k);
 
   const VectorPlanes& planes_;
@@ -54,6 +54,7 @@ class SignSearch {
   size_t count_ = 0;                       // places
   std::unique_ptr<uint16_t[]> distances_;  // by place, whole words of 64
   std::vector<RowHit> scored_;             // by half a byte a component, and later by more
+  float floor_ = 0;                        // what a score must reach to be kept
   size_t looked_at_ = 0;
   std::vector<Row> batch_;
   std::vector<SplitCodes> pointers_;
