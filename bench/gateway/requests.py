@@ -49,7 +49,7 @@ def main():
         for size in options.sizes:
             for connections in options.connections:
                 measure(options, field, size, connections, report)
-    report("\nBars (issue of the gateway): requests/s 15 x Portkey, 2.5 x Bifrost, 50 x LiteLLM, 0.4 x nginx; goals 25, 4, 100, 0.6.")
+    report("\nBars: requests/s 15 x Portkey, 2.5 x Bifrost, 50 x LiteLLM, 0.4 x nginx; goals 25, 4, 100, 0.6.")
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ void filtered_figures(const Data& data, const VectorIndex& index, double unfilte
                        asked};
       const double recall = engine.recall(best, 0);
       for (int round = 0; round < 9; ++round) engine.run();
-      static constexpr const char* kNames[] = {"nothing", "scan", "gather", "walk", "filtered walk"};
+      static constexpr const char* kNames[] = {"nothing", "scan", "gather", "signs", "walk", "filtered walk"};
       const auto plan = static_cast<size_t>(std::ranges::max_element(plans) - plans);
       std::printf("filter|%s|%g|%s|%.4f|%.0f|%.2f\n", far ? "anti-correlated" : "random", share, kNames[plan], recall,
                   engine.rate(), engine.rate() / unfiltered);
