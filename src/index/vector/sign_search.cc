@@ -23,9 +23,6 @@ constexpr size_t kFirstSpare = 64;
 // or to one and the query's to about as much.
 constexpr float kCoarseMargin = 2 * 16 * 1.41F / 3.46F;
 constexpr float kByteMargin = 4 * 1.41F * 1.41F / 3.46F;
-// Rows better than the k-th are missed less often than it is: on average over the k so many times less, where cosines
-// thin out as they do far from their mean.
-constexpr double kMissedTimes = 1.5;
 constexpr int kSteps = 3;  // in which the rest is looked at
 constexpr uint16_t kFarthest = std::numeric_limits<uint16_t>::max();
 
@@ -209,7 +206,7 @@ void SignSearch::look_at_selected() {
   }
 }
 
-std::vector<RowHit> SignSearch::search(size_t k, double recall, const uint64_t* bits, size_t selected) {
+std::vector<RowHit> SignSearch::search(size_t k, double missed, const uint64_t* bits, size_t selected) {
   bits_ = bits;
   rows_.clear();
   scored_.clear();
@@ -232,7 +229,6 @@ std::vector<RowHit> SignSearch::search(size_t k, double recall, const uint64_t* 
     limit = wider;
   }
   if (scored_.size() < k) return best(k);
-  const double missed = std::min(0.5, kMissedTimes * (1 - recall));
   // Half of the way, then half of what is left and so on: the k-th becomes better on it, and the way shorter.
   for (int step = 0; step < kSteps; ++step) {
     const float kth = keep(scored_, k, kCoarseMargin);

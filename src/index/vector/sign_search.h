@@ -22,10 +22,10 @@ class SignSearch {
   /// `unit` (of unit_query, not empty) must outlive it.
   SignSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit);
 
-  /// Best first, with exact scores; fewer than k if fewer rows of the selection have a vector. Of the true k it finds a
-  /// share of `recall`, on average over queries. `bits` has one for each row of the
+  /// Best first, with exact scores; fewer than k if fewer rows of the selection have a vector. `missed`: the chance of
+  /// missing a row as good as the k-th, 0 to 0.5; a better one is missed less often. `bits` has one for each row of the
   /// planes, `selected` of them set: where these are few, only their signs are read.
-  std::vector<RowHit> search(size_t k, double recall, const uint64_t* bits, size_t selected);
+  std::vector<RowHit> search(size_t k, double missed, const uint64_t* bits, size_t selected);
   /// Rows looked at in full, of the last search.
   [[nodiscard]] size_t distances() const { return looked_at_; }
 

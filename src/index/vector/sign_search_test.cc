@@ -120,7 +120,7 @@ double recall_of(const VectorPlanes& planes, const Vector& query, size_t k, doub
   const std::vector<RowHit> truth = exact.take();
   size_t selected = 0;
   for (const uint64_t word : bits) selected += static_cast<size_t>(std::popcount(word));
-  const std::vector<RowHit> found = SignSearch(planes, kernels, unit).search(k, recall, bits.data(), selected);
+  const std::vector<RowHit> found = SignSearch(planes, kernels, unit).search(k, 1 - recall, bits.data(), selected);
   EXPECT_EQ(found.size(), truth.size());
   size_t right = 0;
   for (size_t i = 0; i < found.size(); ++i) {
@@ -186,7 +186,7 @@ TEST(SignSearch, LeavesOutRowsWithoutVectors) {
   bits.back() = (uint64_t{1} << 44) - 1;
   const std::vector<float> unit = unit_query(unit_vector(128, random), 128);
   SignSearch search(planes, best_dot_kernels(), unit);
-  const std::vector<RowHit> found = search.search(200, 0.95, bits.data(), 300);
+  const std::vector<RowHit> found = search.search(200, 0.05, bits.data(), 300);
   EXPECT_EQ(found.size(), 100U);
   EXPECT_TRUE(std::ranges::all_of(found, [](const RowHit& hit) { return hit.row % 3 == 0; }));
 }

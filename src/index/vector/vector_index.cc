@@ -28,6 +28,11 @@ constexpr size_t kFilteredSpare = 8;
 // query at about one distance, where any walk gets lost. It is scanned.
 constexpr double kAwayShare = 0.25;  // of the share it leaves in all
 
+// How often a search by signs may miss a row as good as the k-th, for each it may miss of the best k. Cosines thin out
+// towards the best, so better rows are missed less; where a filter cut them off, the best are all about as good.
+constexpr double kMissed = 1.5;
+constexpr double kMissedFiltered = 0.8;
+
 // What the ways of a search cost, in microseconds on the machine they were measured on
 // (bench/micro/vector_plans_bench.cc); only their ratios count.
 /// `pending`: rows beside the graph, which are scanned in full.
@@ -163,7 +168,8 @@ class Searcher {
   std::vector<RowHit> scan_signs(std::span<const float> unit, size_t k, double recall) {
     work_.plan = VectorWork::Plan::signs;
     SignSearch signs(planes_, kernels_, unit);
-    std::vector<RowHit> hits = signs.search(k, recall, selection_.bits.data(), selection_.count);
+    const double missed = (1 - recall) * (selection_.filtered ? kMissedFiltered : kMissed);
+    std::vector<RowHit> hits = signs.search(k, std::min(missed, 0.5), selection_.bits.data(), selection_.count);
     work_.distances += signs.distances();
     return hits;
   }
