@@ -22,7 +22,7 @@ namespace tessera::account {
 
 struct SpendingOptions {
   /// Entries that wait for the ledger, those of calls under way included; beyond that calls are refused for a moment.
-  size_t entries_max = 65'536;
+  size_t entries_max = 32'768;
   size_t batch_max = 4096;  ///< entries of one write
   base::Millis gather{20};  ///< how long the first entry of a batch waits for others
   base::Millis retry{250};  ///< after a write that failed
