@@ -12,7 +12,10 @@ Engine::Engine(IndexOptions options, base::Logger& logger)
 
 Engine::~Engine() {
   work_.stop();
-  for (const auto& [id, entry] : collections_) entry.index->interrupt();
+  {
+    const auto lock = access_.read();  // a compaction may be putting its copy in place
+    for (const auto& [id, entry] : collections_) entry.index->interrupt();
+  }
   if (maintenance_.joinable()) maintenance_.join();
 }
 
