@@ -143,7 +143,7 @@ base::Result<BudgetHold> Spending::reserve(const CallOwner& owner, Money amount)
     if (stopping_) {
       return base::fail(Code::unavailable, "SHUTTING_DOWN", "The server is stopping; try again in a moment.");
     }
-    if (waiting_.size() + under_way_ >= options_.entries_max) return std::unexpected(behind());
+    if (full_locked()) return std::unexpected(behind());
     hold = table_.reserve(owner, amount, now_ms);
     if (hold) ++under_way_;
   }
@@ -159,7 +159,7 @@ base::Result<BudgetHold> Spending::reserve(const CallOwner& owner, Money amount)
 std::optional<BudgetHold> Spending::reserve_amply(const CallOwner& owner, Money amount) {
   const int64_t now_ms = means_.clock.unix_ms();
   const std::lock_guard lock(mutex_);
-  if (stopping_ || waiting_.size() + under_way_ >= options_.entries_max) return std::nullopt;
+  if (stopping_ || full_locked()) return std::nullopt;
   if (!table_.ample(owner, amount, now_ms)) return std::nullopt;
   auto hold = table_.reserve(owner, amount, now_ms);
   if (!hold) return std::nullopt;

@@ -91,6 +91,7 @@ class Spending {
   using Totals = BudgetTable::Totals;
   class Pause;
 
+  [[nodiscard]] bool full_locked() const { return waiting_.size() + under_way_ >= options_.entries_max; }
   core::Task<> write_loop(async::CancelToken token);
   core::Task<bool> write_batch();
   core::Task<base::Result<Totals>> load_totals(const core::Budget& budget, int64_t now_ms);

@@ -22,13 +22,8 @@ using testing::answer;
 using ::testing::HasSubstr;
 using testing::RawServer;
 using testing::TestServer;
+using testing::to;
 using namespace std::chrono_literals;
-
-ClientRequest to(std::string url) {
-  ClientRequest request;
-  request.url = std::move(url);
-  return request;
-}
 
 std::string url_of(const TestServer& server, std::string_view path = "/") {
   return "http://127.0.0.1:" + std::to_string(server.port()) + std::string(path);

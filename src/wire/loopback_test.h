@@ -9,9 +9,17 @@
 #include <string_view>
 #include <thread>
 
+#include "wire/http_client.h"
 #include "wire/http_server.h"
 
 namespace tessera::wire::testing {
+
+/// A request of nothing but its address.
+inline ClientRequest to(std::string url) {
+  ClientRequest request;
+  request.url = std::move(url);
+  return request;
+}
 
 /// A blocking TCP client that sends and reads raw bytes, for tests. Every read is bounded in time.
 class RawClient {

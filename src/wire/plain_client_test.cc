@@ -22,13 +22,8 @@ namespace {
 
 using async::sync_wait;
 using testing::RawServer;
+using testing::to;
 using namespace std::chrono_literals;
-
-ClientRequest to(std::string url) {
-  ClientRequest request;
-  request.url = std::move(url);
-  return request;
-}
 
 bool parses(std::string_view bytes) {
   HeadScanner scanner;

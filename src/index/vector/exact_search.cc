@@ -66,18 +66,13 @@ ExactSearch::ExactSearch(const VectorPlanes& planes, const DotKernels& kernels, 
   codes_ = {values_.data(), high_.data(), low_.data(), sum, stride};
   if (!coarse) return;
   bytes_.assign(stride, 0);
-  byte_scale_ = largest / 127;
-  sum = 0;
+  byte_scale_ = encode_query(unit, bytes_.data(), byte_query_);
   left_out = 0;
   for (size_t i = 0; i < stride; ++i) {
-    const auto value = static_cast<int>(std::lround(unit[i] / byte_scale_));
-    bytes_[i] = static_cast<int8_t>(std::clamp(value, -127, 127));
     const double rest = double{unit[i]} - double{byte_scale_} * bytes_[i];
     left_out += rest * rest;
-    sum += bytes_[i];
   }
   byte_error_ = static_cast<float>(std::sqrt(left_out));
-  byte_query_ = {bytes_.data(), sum, stride};
 }
 
 [[gnu::always_inline]] inline void ExactSearch::judge(Row row, float about, float error) {
@@ -126,12 +121,11 @@ void ExactSearch::flush() {
 
 [[gnu::always_inline]] inline void ExactSearch::batch(Row row) {
   const SplitCodes codes = planes_.codes(row);
-  const size_t bytes = std::min<size_t>(planes_.stride / 2, 256);
-  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(codes.upper + i);
+  planes_.prefetch_coarse(row);
   if (!coarse_) {
+    const size_t bytes = std::min(planes_.stride / 2, VectorPlanes::kPrefetchBytes);
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(codes.lower + i);
   }
-  __builtin_prefetch(planes_.heads.at(row));
   batch_.push_back(row);
   pointers_.push_back(codes);
   if (batch_.size() == kBatch) flush();

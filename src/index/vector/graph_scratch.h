@@ -117,20 +117,7 @@ struct GraphIndex::Scratch {
     pointers.resize(rows);
     dots.resize(rows);
   }
-  /// `unit` in bytes.
-  void encode(std::span<const float> unit) {
-    float largest = 0;
-    for (const float x : unit) largest = std::max(largest, std::fabs(x));
-    const float steps = 127 / largest;
-    int32_t sum = 0;
-    for (size_t i = 0; i < unit.size(); ++i) {
-      const auto value = static_cast<int8_t>(std::clamp(std::nearbyint(unit[i] * steps), -127.0F, 127.0F));
-      values[i] = value;
-      sum += value;
-    }
-    query = {values.data(), sum, unit.size()};
-    query_scale = 1 / steps;
-  }
+  void encode(std::span<const float> unit) { query_scale = encode_query(unit, values.data(), query); }
   /// Before as many calls of visit().
   void make_room_to_visit(size_t rows) {
     if (touched_count + rows > touched.size()) touched.resize(2 * (touched_count + rows));

@@ -79,6 +79,15 @@ class RowPlane {
     return done;
   }
 
+  /// Rows from `first` on, grown to, become `values`.
+  void write(size_t first, std::span<const T> values) {
+    const T* from = values.data();
+    pieces(first, first + values.size() / width_, [&](T* to, size_t rows) {
+      std::memcpy(to, from, rows * width_ * sizeof(T));
+      from += rows * width_;
+    });
+  }
+
   /// Calls visit(values, count of rows) for the rows in pieces that lie together.
   template <class Visit>
   void pieces(size_t first, size_t end, Visit visit) const {

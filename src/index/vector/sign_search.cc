@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -42,15 +41,7 @@ void bring_together(const VectorPlanes& planes, std::span<const Row> rows, size_
 
 SignSearch::SignSearch(const VectorPlanes& planes, const DotKernels& kernels, std::span<const float> unit)
     : planes_(planes), kernels_(kernels), unit_(unit), estimate_(unit), bytes_(unit.size()), dots_(kBatch) {
-  float largest = 0;
-  for (const float x : unit) largest = std::max(largest, std::fabs(x));
-  query_scale_ = largest / 127;
-  int32_t sum = 0;
-  for (size_t i = 0; i < unit.size(); ++i) {
-    bytes_[i] = static_cast<int8_t>(std::clamp(std::nearbyint(unit[i] / query_scale_), -127.0F, 127.0F));
-    sum += bytes_[i];
-  }
-  query_ = {bytes_.data(), sum, unit.size()};
+  query_scale_ = encode_query(unit, bytes_.data(), query_);
   batch_.reserve(kBatch);
   pointers_.reserve(kBatch);
 }
@@ -101,7 +92,6 @@ void SignSearch::score(uint16_t above, uint16_t limit, bool first) {
   uint64_t near[kWords];
   uint64_t done[kWords] = {};
   const size_t words = (count_ + 63) / 64;
-  const size_t bytes = std::min<size_t>(planes_.stride / 2, 256);
   for (size_t word = 0; word < words; word += kWords) {
     const size_t count = std::min(kWords, words - word);
     kernels.at_most(distances_.get() + word * 64, count, limit, near);
@@ -109,11 +99,9 @@ void SignSearch::score(uint16_t above, uint16_t limit, bool first) {
     for (size_t i = 0; i < count; ++i) {
       for (uint64_t set = near[i] & ~done[i] & places(word + i); set != 0; set &= set - 1) {
         const Row row = row_at((word + i) * 64 + static_cast<size_t>(std::countr_zero(set)));
-        const SplitCodes codes = planes_.codes(row);
-        for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(codes.upper + at);
-        __builtin_prefetch(planes_.heads.at(row));
+        planes_.prefetch_coarse(row);
         batch_.push_back(row);
-        pointers_.push_back(codes);
+        pointers_.push_back(planes_.codes(row));
         if (batch_.size() == kBatch) flush();
       }
     }

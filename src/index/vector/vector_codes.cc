@@ -70,4 +70,17 @@ EncodedVectors encode_vectors(std::span<const float> vectors, size_t dimensions)
   return encoded;
 }
 
+float encode_query(std::span<const float> unit, int8_t* values, ByteQuery& query) {
+  float largest = 0;
+  for (const float x : unit) largest = std::max(largest, std::fabs(x));
+  const float steps = kCodeMax / largest;
+  int32_t sum = 0;
+  for (size_t i = 0; i < unit.size(); ++i) {
+    values[i] = static_cast<int8_t>(std::clamp(std::nearbyint(unit[i] * steps), -kCodeMax, kCodeMax));
+    sum += values[i];
+  }
+  query = {values, sum, unit.size()};
+  return 1 / steps;
+}
+
 }  // namespace tessera::index

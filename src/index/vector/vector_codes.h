@@ -7,6 +7,8 @@
 
 namespace tessera::index {
 
+struct ByteQuery;
+
 inline constexpr size_t kDimensionsMax = 16384;
 
 /// Bytes of a plane's row: a multiple of kCodeAlign.
@@ -33,5 +35,9 @@ struct EncodedVectors {
 EncodedVectors encode_vectors(std::span<const float> vectors, size_t dimensions);
 /// The same for rows without vectors.
 EncodedVectors encode_nothing(size_t rows, size_t dimensions);
+
+/// A query of length 1 in signed bytes, unit.size() of them at `values`, which `query` refers to. Returns what one step
+/// of them stands for.
+float encode_query(std::span<const float> unit, int8_t* values, ByteQuery& query);
 
 }  // namespace tessera::index

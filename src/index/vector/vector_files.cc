@@ -45,11 +45,7 @@ base::Result<std::shared_ptr<const IndexFile>> write_extent(FileStore& store, co
   head.rows = end - first;
   writer->put_array(std::span<const ExtentHead>(&head, 1));
   writer->align(kPage);
-  put_rows(*writer, planes.upper, first, end);
-  put_rows(*writer, planes.lower, first, end);
-  put_rows(*writer, planes.low, first, end);
-  put_rows(*writer, planes.heads, first, end);
-  put_rows(*writer, planes.signs, first, end);
+  planes.for_each_plane([&](const auto& plane) { put_rows(*writer, plane, first, end); });
   return writer->finish();
 }
 
@@ -77,11 +73,7 @@ template <class T>
 void place(RowPlane<T>& plane, Row first, Row rows, std::span<const T> values, bool mapped) {
   const Row whole = mapped ? rows / kPlaneAlign * kPlaneAlign : 0;
   if (whole > 0) plane.share(first, values.first(whole * plane.width()));
-  const T* from = values.data() + whole * plane.width();
-  plane.pieces(first + whole, first + rows, [&](T* to, size_t count) {
-    std::memcpy(to, from, count * plane.width() * sizeof(T));
-    from += count * plane.width();
-  });
+  plane.write(first + whole, values.subspan(whole * plane.width(), (rows - whole) * plane.width()));
 }
 
 base::Result<> check_extent(const IndexFile& file, const VectorPlanes& planes, Row first, Row rows) {

@@ -112,18 +112,10 @@ void VectorIndex::append(const EncodedVectors& encoded) {
   VectorPlanes& planes = *state.planes;
   const size_t stride = planes.stride;
   for (size_t i = 0; i < count; ++i) planes.split(static_cast<Row>(first + i), encoded.codes.data() + i * stride);
-  planes.low.pieces(first, first + count, [&, at = size_t{0}](int8_t* to, size_t rows) mutable {
-    std::memcpy(to, encoded.low.data() + at * stride, rows * stride);
-    at += rows;
-  });
-  planes.signs.pieces(first, first + count, [&, at = size_t{0}](uint64_t* to, size_t rows) mutable {
-    std::memcpy(to, encoded.signs.data() + at * sign_words(stride), rows * stride / 8);
-    at += rows;
-  });
-  for (size_t i = 0; i < count; ++i) {
-    *planes.heads.at(first + i) = encoded.heads[i];
-    state.vectors += encoded.heads[i].scale > 0 ? 1 : 0;
-  }
+  planes.low.write(first, encoded.low);
+  planes.signs.write(first, encoded.signs);
+  planes.heads.write(first, encoded.heads);
+  for (const VectorHead& head : encoded.heads) state.vectors += head.scale > 0 ? 1 : 0;
 }
 
 void VectorIndex::append_nothing(size_t rows) {
@@ -294,10 +286,10 @@ VectorStats VectorIndex::stats() const {
   if (state.planes == nullptr) return stats;
   const VectorPlanes& planes = *state.planes;
   stats.dimensions = planes.dimensions;
-  stats.memory_bytes += planes.upper.memory_bytes() + planes.lower.memory_bytes() + planes.low.memory_bytes() +
-                        planes.heads.memory_bytes() + planes.signs.memory_bytes();
-  stats.mapped_bytes = planes.upper.mapped_bytes() + planes.lower.mapped_bytes() + planes.low.mapped_bytes() +
-                       planes.heads.mapped_bytes() + planes.signs.mapped_bytes();
+  planes.for_each_plane([&](const auto& plane) {
+    stats.memory_bytes += plane.memory_bytes();
+    stats.mapped_bytes += plane.mapped_bytes();
+  });
   if (state.graph->rows() == 0) return stats;
   stats.memory_bytes += state.graph->memory_bytes();
   stats.mapped_bytes += state.graph->mapped_bytes();

@@ -34,13 +34,28 @@ struct VectorPlanes {
   RowPlane<uint64_t> signs;  ///< of take_signs()
   Row rows = 0;
 
+  /// Of a row that is looked at soon; the processor's own prefetcher goes on from there.
+  static constexpr size_t kPrefetchBytes = 256;
+
+  /// Calls visit(plane) for each, in the order of their files.
+  template <class Visit>
+  void for_each_plane(Visit visit) {
+    visit(upper), visit(lower), visit(low), visit(heads), visit(signs);
+  }
+  template <class Visit>
+  void for_each_plane(Visit visit) const {
+    visit(upper), visit(lower), visit(low), visit(heads), visit(signs);
+  }
   void grow(size_t to) {
-    upper.grow(to);
-    lower.grow(to);
-    low.grow(to);
-    heads.grow(to);
-    signs.grow(to);
+    for_each_plane([to](auto& plane) { plane.grow(to); });
     rows = static_cast<Row>(to);
+  }
+  /// What the upper halves' products with a row need, on its way from memory.
+  [[gnu::always_inline]] void prefetch_coarse(Row row) const {
+    const size_t bytes = stride / 2 < kPrefetchBytes ? stride / 2 : kPrefetchBytes;
+    const uint8_t* const codes = upper.at(row);
+    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(codes + at);
+    __builtin_prefetch(heads.at(row));
   }
   [[nodiscard]] SplitCodes codes(Row row) const { return {upper.at(row), lower.at(row)}; }
   /// `codes` as one piece becomes those of a row.
