@@ -59,51 +59,53 @@ base::Result<> CollectionIndex::put(int64_t document_key, const core::DocumentWr
     outcome = check_vectors(write);
     with_vectors = outcome.has_value();
   }
-  uint32_t document = 0;
-  {
+  const size_t chunks = write.chunks.size();
+  std::optional<uint32_t> document;
+  for (size_t first = 0; !document || first < chunks; first += kSliceChunks) {
+    const Slice slice = prepare_slice(write, first, std::min(kSliceChunks, chunks - first), with_vectors);
     const auto lock = access_.write();
-    document = table_->begin(document_key, write.document.head.metadata);
+    if (!document) document = table_->begin(document_key, write.document.head.metadata);
+    if (const base::Result<> appended = append_slice(slice); !appended) outcome = appended;
+    if (first + kSliceChunks < chunks) continue;
+    retire(table_->activate(*document));
+    const DocumentRows added = table_->document(*document);
+    lexical_->activate(added.first_row, added.rows);
   }
-  for (size_t first = 0; first < write.chunks.size(); first += kSliceChunks) {
-    const size_t count = std::min(kSliceChunks, write.chunks.size() - first);
-    const base::Result<> appended = append_slice(write, first, count, with_vectors);
-    if (!appended) outcome = appended;
-  }
-  const auto lock = access_.write();
-  retire(table_->activate(document));
-  const DocumentRows added = table_->document(document);
-  lexical_->activate(added.first_row, added.rows);
   return outcome;
 }
 
-base::Result<> CollectionIndex::append_slice(const core::DocumentWrite& write, size_t first, size_t count,
-                                             bool with_vectors) {
-  const std::span chunks = std::span(write.chunks).subspan(first, count);
+CollectionIndex::Slice CollectionIndex::prepare_slice(const core::DocumentWrite& write, size_t first, size_t count,
+                                                      bool with_vectors) {
   std::vector<RowText> texts;
-  std::vector<int64_t> keys;
-  for (const core::Chunk& chunk : chunks) {
+  Slice slice;
+  texts.reserve(count);
+  slice.keys.reserve(count);
+  for (const core::Chunk& chunk : std::span(write.chunks).subspan(first, count)) {
     texts.push_back(row_text(write, chunk));
-    keys.push_back(chunk.key);
+    slice.keys.push_back(chunk.key);
   }
-  const PreparedRows prepared = prepare_rows(texts, options_.stemming);
+  prepared_.prepare(texts, options_.stemming);
   {
     // Beside searches, but not beside an install, which moves the segment that the rows go to.
     const auto lock = access_.read();
-    lexical_->make_room(prepared);
+    lexical_->make_room(prepared_);
   }
   const size_t dimensions = with_vectors ? write.dimensions : 0;
-  const auto values = std::span(write.vectors).subspan(first * dimensions, count * dimensions);
-  const base::Result<EncodedVectors> encoded = vectors_->encode(values, count, dimensions);
+  slice.vectors =
+      vectors_->encode(std::span(write.vectors).subspan(first * dimensions, count * dimensions), count, dimensions);
+  return slice;
+}
 
-  const auto lock = access_.write();
-  table_->append(keys, prepared.lengths());
-  lexical_->append(prepared);
-  if (encoded) {
-    vectors_->append(*encoded);
+base::Result<> CollectionIndex::append_slice(const Slice& slice) {
+  if (slice.keys.empty()) return {};
+  table_->append(slice.keys, prepared_.lengths());
+  lexical_->append(prepared_);
+  if (slice.vectors) {
+    vectors_->append(*slice.vectors);
     return {};
   }
-  vectors_->append_nothing(count);
-  return std::unexpected(encoded.error());
+  vectors_->append_nothing(slice.keys.size());
+  return std::unexpected(slice.vectors.error());
 }
 
 void CollectionIndex::retire(const std::optional<DocumentRows>& former) {

@@ -70,7 +70,13 @@ class CollectionIndex {
 
  private:
   base::Result<> check_vectors(const core::DocumentWrite& write) const;
-  base::Result<> append_slice(const core::DocumentWrite& write, size_t first, size_t count, bool with_vectors);
+  /// Chunks that are added together; their words are in prepared_.
+  struct Slice {
+    std::vector<int64_t> keys;
+    base::Result<EncodedVectors> vectors;
+  };
+  Slice prepare_slice(const core::DocumentWrite& write, size_t first, size_t count, bool with_vectors);
+  base::Result<> append_slice(const Slice& slice);  ///< write lock
   void retire(const std::optional<DocumentRows>& former);
   base::Result<> write_segments_ahead();
   [[nodiscard]] std::vector<core::IndexHit> hits(const std::vector<RowHit>& rows) const;
@@ -85,6 +91,7 @@ class CollectionIndex {
   std::unique_ptr<DocumentTable> table_;
   std::unique_ptr<SegmentedIndex> lexical_;
   std::unique_ptr<VectorIndex> vectors_;
+  PreparedRows prepared_;  // the applier's own
 };
 
 struct CollectionIndex::Compaction {

@@ -7,10 +7,12 @@ namespace tessera::text {
 
 /// Terms are cut to this many bytes (on a code point); the rest of the word is passed over.
 inline constexpr size_t kTermBytesMax = 128;
+/// So many bytes at a term's begin can be read at once: behind a shorter term there are zeros.
+inline constexpr size_t kTermHead = 16;
 
 /// A search term and the bytes [start, end) of the text it stands for. `term` is folded: lower case, compatibility
 /// forms resolved, accents of Latin, Greek, Cyrillic, Hebrew and Arabic taken off. It lives until the reader's next
-/// call.
+/// call, and zeros follow it up to kTermHead bytes.
 struct Word {
   std::string_view term;
   size_t start = 0;
@@ -29,6 +31,7 @@ class WordReader {
   bool next(Word& word);
 
  private:
+  bool read_plain(Word& word);
   bool read_ascii(Word& word);
   bool read_folded(Word& word, size_t from);
   bool read_pair(Word& word, size_t first_size);
@@ -36,12 +39,13 @@ class WordReader {
   void pass_contraction();
   void append(std::string_view folded);
   void append_digits(size_t start, size_t end);
+  void give(Word& word, size_t start, size_t end);
 
   std::string_view text_;
   size_t pos_ = 0;
   bool paired_ = false;  ///< the character at pos_ was the second of a pair
   size_t size_ = 0;
-  char buffer_[kTermBytesMax];
+  alignas(16) char buffer_[kTermBytesMax];
 };
 
 /// Calls f(const Word&) for each term of `text`, in order.

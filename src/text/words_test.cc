@@ -74,5 +74,33 @@ TEST(Words, AreCutAtALimitAndInvalidBytesDivide) {
               ElementsAre("ab", "cd"));
 }
 
+/// Near the end of a text there is no room to look at sixteen bytes at once.
+TEST(Words, AreTheSameAtTheEndOfATextAsBeforeOtherText) {
+  constexpr std::string_view kBytes = "aZzm09.,'#+ -_@[`{\xC3\xA9\xE2\x80\x99s";
+  std::mt19937 random(17);
+  for (int round = 0; round < 200000; ++round) {
+    std::string text;
+    for (size_t size = random() % 16; size > 0; --size) {
+      text += random() % 3 == 0 ? kBytes[random() % kBytes.size()] : static_cast<char>('a' + random() % 3);
+    }
+    const std::vector<std::string> alone = terms(text);
+    ASSERT_EQ(terms(text + std::string(16, ' ')), alone) << text;
+    std::vector<std::string> behind = terms("abcdefghijklmno " + text + std::string(16, '/'));
+    behind.erase(behind.begin());
+    ASSERT_EQ(behind, alone) << text;
+  }
+}
+
+TEST(Words, AreFollowedByZerosUpToTheirHead) {
+  const std::string text = "A word, ÉTÉ 東京 it's 3.14 c++ 1,000 abcdefghijklmno abcdefghijklmnop " +
+                           std::string(40, 'x') + " and the lower-case last";
+  size_t seen = 0;
+  for_each_word(text, [&](const Word& word) {
+    for (size_t i = word.term.size(); i < kTermHead; ++i) ASSERT_EQ(word.term.data()[i], 0) << word.term;
+    ++seen;
+  });
+  EXPECT_EQ(seen, 16U);
+}
+
 }  // namespace
 }  // namespace tessera::text

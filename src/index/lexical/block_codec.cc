@@ -96,28 +96,18 @@ ImpactBound impact_bound(float impact) {
   return static_cast<ImpactBound>(std::clamp(std::ceil(double{impact} * 65535.0 + 0.01), 1.0, 65535.0));
 }
 
-BlockWidths block_widths(const LocalPosting* postings, uint32_t before) {
-  uint32_t gaps = 0;
-  uint32_t tfs = 0;
-  for (size_t i = 0; i < kListBlock; ++i) {
-    gaps |= postings[i].row - before - 1;
-    tfs |= postings[i].tf - 1;
-    before = postings[i].row;
-  }
-  return {static_cast<unsigned>(std::bit_width(gaps)), static_cast<unsigned>(std::bit_width(tfs))};
-}
-
-void pack_block(const LocalPosting* postings, uint32_t before, BlockWidths widths, std::vector<uint32_t>& out) {
-  DecodedBlock block;
-  for (size_t i = 0; i < kListBlock; ++i) {
-    block.rows[i] = postings[i].row - before - 1;
-    block.tfs[i] = postings[i].tf - 1;
-    before = postings[i].row;
-  }
+BlockWidths pack_block(const uint32_t* rows, const uint32_t* tfs, uint32_t before, std::vector<uint32_t>& out) {
+  DecodedBlock less;
+  uint32_t gaps = less.rows[0] = rows[0] - before - 1;
+  for (size_t i = 1; i < kListBlock; ++i) gaps |= less.rows[i] = rows[i] - rows[i - 1] - 1;
+  uint32_t more = 0;
+  for (size_t i = 0; i < kListBlock; ++i) more |= less.tfs[i] = tfs[i] - 1;
+  const BlockWidths widths{static_cast<unsigned>(std::bit_width(gaps)), static_cast<unsigned>(std::bit_width(more))};
   const size_t start = out.size();
   out.resize(start + (size_t{widths.gap_bits} + widths.tf_bits) * 4);
-  pack(block.rows.data(), widths.gap_bits, out.data() + start);
-  pack(block.tfs.data(), widths.tf_bits, out.data() + start + size_t{widths.gap_bits} * 4);
+  pack(less.rows.data(), widths.gap_bits, out.data() + start);
+  pack(less.tfs.data(), widths.tf_bits, out.data() + start + size_t{widths.gap_bits} * 4);
+  return widths;
 }
 
 void unpack_rows(const uint8_t* data, unsigned gap_bits, uint32_t before, uint32_t* rows) {
@@ -128,13 +118,17 @@ void unpack_tfs(const uint8_t* data, BlockWidths widths, uint32_t* tfs) {
   kTfsOfWidth[widths.tf_bits](data + size_t{widths.gap_bits} * 16, tfs);
 }
 
-void append_short_block(const LocalPosting* postings, size_t count, uint32_t before, std::vector<uint8_t>& out) {
+void append_short_block(const uint32_t* rows, const uint32_t* tfs, size_t count, uint32_t before,
+                        std::vector<uint8_t>& out) {
+  const size_t start = out.size();
+  out.resize(start + count * kVarintMax * 2);
+  uint8_t* at = out.data() + start;
   for (size_t i = 0; i < count; ++i) {
-    const uint32_t gap = postings[i].row - before - 1;
-    before = postings[i].row;
-    append_varint(out, gap << 1 | (postings[i].tf > 1 ? 1 : 0));
-    if (postings[i].tf > 1) append_varint(out, postings[i].tf);
+    at = put_varint(at, (rows[i] - before - 1) << 1 | (tfs[i] > 1 ? 1 : 0));
+    if (tfs[i] > 1) at = put_varint(at, tfs[i]);
+    before = rows[i];
   }
+  out.resize(static_cast<size_t>(at - out.data()));
 }
 
 bool read_short_block(std::string_view bytes, size_t count, uint32_t before, uint32_t rows_end, DecodedBlock& block) {

@@ -38,14 +38,14 @@ inline constexpr size_t packed_bytes(unsigned gap_bits, unsigned tf_bits) {
   return (size_t{gap_bits} + tf_bits) * sizeof(uint32_t) * 4;
 }
 
-/// The widths packing needs. `before` is the row before the first (0xFFFFFFFF: none).
+/// Bits of each gap and of each frequency.
 struct BlockWidths {
   unsigned gap_bits = 0;
   unsigned tf_bits = 0;
 };
-BlockWidths block_widths(const LocalPosting* postings, uint32_t before);
-/// Packs 128 postings behind `out`: gaps less one, then frequencies less one, four lanes interleaved.
-void pack_block(const LocalPosting* postings, uint32_t before, BlockWidths widths, std::vector<uint32_t>& out);
+/// Packs 128 postings behind `out`: gaps less one, then frequencies less one, four lanes interleaved. `before` is the
+/// row before the first (0xFFFFFFFF: none).
+BlockWidths pack_block(const uint32_t* rows, const uint32_t* tfs, uint32_t before, std::vector<uint32_t>& out);
 /// The rows of a packed block; `data` holds packed_bytes(), gap_bits <= kGapBitsMax. Any bytes give ascending rows.
 void unpack_rows(const uint8_t* data, unsigned gap_bits, uint32_t before, uint32_t* rows);
 /// The frequencies; `data` as above, tf_bits <= 32.
@@ -53,7 +53,8 @@ void unpack_tfs(const uint8_t* data, BlockWidths widths, uint32_t* tfs);
 
 /// Fewer than 128 postings as variable-length integers: gap less one, its lowest bit telling whether a frequency above
 /// one follows.
-void append_short_block(const LocalPosting* postings, size_t count, uint32_t before, std::vector<uint8_t>& out);
+void append_short_block(const uint32_t* rows, const uint32_t* tfs, size_t count, uint32_t before,
+                        std::vector<uint8_t>& out);
 /// Reads `count` of them; false when the bytes end early or a row reaches `rows_end`.
 bool read_short_block(std::string_view bytes, size_t count, uint32_t before, uint32_t rows_end, DecodedBlock& block);
 

@@ -10,16 +10,9 @@
 namespace tessera::index {
 namespace {
 
-constexpr size_t kVarintMax = 5;
-
-uint8_t* put_varint(uint8_t* out, uint32_t value) {
-  while (value >= 0x80) {
-    *out++ = static_cast<uint8_t>(value | 0x80);
-    value >>= 7;
-  }
-  *out++ = static_cast<uint8_t>(value);
-  return out;
-}
+/// Tokens whose terms are looked up together: the table, the terms and the lists are larger than the caches, so each
+/// is asked for while the others' are on their way.
+constexpr size_t kTogether = 96;
 
 }  // namespace
 
@@ -30,23 +23,22 @@ LiveSegment::LiveSegment(Row first_row, float reference_length, size_t terms)
 
 size_t LiveSegment::memory_bytes() const {
   constexpr size_t kMapNode = 40;
-  return slots_.capacity() * sizeof(Slot) + term_info_.memory_bytes() + term_bytes_.memory_bytes() +
-         bytes_.memory_bytes() + pool_.memory_bytes() + row_info_.memory_bytes() + sequences_.memory_bytes() +
-         long_bytes_ + many_.size() * kMapNode + numbers_.capacity() * sizeof(uint32_t);
+  return slots_.size * sizeof(Slot) + term_info_.memory_bytes() + term_bytes_.memory_bytes() + bytes_.memory_bytes() +
+         pool_.memory_bytes() + row_info_.memory_bytes() + sequences_.memory_bytes() + long_bytes_ +
+         many_.size() * kMapNode;
 }
 
 bool LiveSegment::has_room(const PreparedRows& rows) const {
-  size_t bytes = 0;
-  for (const PreparedRows::Term& term : rows.terms()) bytes += term.size;
   constexpr size_t kBytesMax = size_t{1} << 31;
-  return row_info_.size() + rows.rows() <= kRowsMax && bytes_.size() + bytes * 2 < kBytesMax &&
+  return row_info_.size() + rows.rows() <= kRowsMax && bytes_.size() + rows.bytes_max() * 2 < kBytesMax &&
          pool_.size() < kPoolWordsMax && sequences_.size() + long_bytes_ < kBytesMax;
 }
 
-std::vector<LiveSegment::Slot> LiveSegment::grown_table(size_t slots) const {
-  std::vector<Slot> table(slots);
+LiveSegment::Table LiveSegment::grown_table(size_t slots) const {
+  Table table(slots);
   const size_t mask = slots - 1;
-  for (const Slot& slot : slots_) {
+  for (size_t i = 0; i < slots_.size; ++i) {
+    const Slot& slot = slots_[i];
     if (slot.number_plus_one == 0) continue;
     size_t at = slot.hash & mask;
     while (table[at].number_plus_one != 0) at = (at + 1) & mask;
@@ -56,73 +48,51 @@ std::vector<LiveSegment::Slot> LiveSegment::grown_table(size_t slots) const {
 }
 
 void LiveSegment::prepare_room(const PreparedRows& rows) {
-  const size_t wanted = (term_info_.size() + rows.terms().size()) * 3 / 2;
-  if (wanted > slots_.size()) next_slots_ = grown_table(std::bit_ceil(wanted));
+  const size_t wanted = (term_info_.size() + rows.tokens()) * 3 / 2;
+  if (wanted > slots_.size) next_slots_ = grown_table(std::bit_ceil(wanted));
 }
 
 void LiveSegment::append(const PreparedRows& rows) {
-  if (next_slots_.empty()) prepare_room(rows);
-  if (!next_slots_.empty()) {
-    slots_.swap(next_slots_);
-    next_slots_ = {};
+  if (!next_slots_) prepare_room(rows);
+  if (next_slots_) {
+    slots_ = *std::move(next_slots_);
+    next_slots_.reset();
   }
-  const std::span<const PreparedRows::Term> terms = rows.terms();
-  numbers_.resize(terms.size());
-  constexpr size_t kAhead = 12;  // tables are larger than the caches: ask for their lines in good time
-  const size_t mask = slots_.size() - 1;
-  for (size_t i = 0; i < std::min(kAhead, terms.size()); ++i) __builtin_prefetch(&slots_[terms[i].hash & mask]);
-  for (size_t i = 0; i < terms.size(); ++i) {
-    if (i + kAhead < terms.size()) __builtin_prefetch(&slots_[terms[i + kAhead].hash & mask]);
-    const std::string_view bytes = rows.bytes(terms[i]);
-    uint32_t number = find(bytes, terms[i].hash);
-    if (number == kNone) number = insert(bytes, terms[i].hash);
-    numbers_[i] = number;
-  }
-  for (const uint32_t number : numbers_) __builtin_prefetch(&term_info_[number]);
-  for (size_t i = 0; i < rows.rows(); ++i) {
-    const auto row = static_cast<uint32_t>(row_info_.size());
-    append_sequence(rows.sequence_of(i), rows.lengths()[i]);
-    const uint32_t length = rows.lengths()[i];
-    std::array<ImpactBound, 8> bounds;
-    for (uint32_t tf = 1; tf < bounds.size(); ++tf) {
-      bounds[tf] = impact_bound(Bm25::impact(tf, length, reference_length_));
-    }
-    for (const PreparedRows::RowTerm& term : rows.terms_of(i)) {
-      const ImpactBound bound =
-          term.tf < bounds.size() ? bounds[term.tf] : impact_bound(Bm25::impact(term.tf, length, reference_length_));
-      add_posting(numbers_[term.term], row, term.tf, bound);
-    }
-  }
+  for (size_t i = 0; i < rows.rows(); ++i) append_row(rows, i);
 }
 
-uint32_t LiveSegment::find(std::string_view wanted, uint32_t hash) const {
-  const uint64_t key = term_key(wanted);
-  const size_t mask = slots_.size() - 1;
-  for (size_t at = hash & mask;; at = (at + 1) & mask) {
-    const Slot& slot = slots_[at];
-    if (slot.number_plus_one == 0) return kNone;
-    if (slot.key == key && slot.hash == hash &&
-        (wanted.size() <= sizeof key || term(slot.number_plus_one - 1) == wanted)) {
-      return slot.number_plus_one - 1;
-    }
+/// A row that is being appended: its number, the bounds of its postings by their frequency, its sequence so far.
+class LiveSegment::OpenRow {
+ public:
+  OpenRow(uint32_t number, uint32_t length, float reference_length, uint8_t* out)
+      : number(number), length_(length), reference_length_(reference_length), out_(out), start_(out) {}
+
+  const uint32_t number;
+
+  ImpactBound bound(uint32_t tf) {
+    if (tf >= bounds_.size()) return impact_bound(Bm25::impact(tf, length_, reference_length_));
+    if (bounds_[tf] == 0) bounds_[tf] = impact_bound(Bm25::impact(tf, length_, reference_length_));
+    return bounds_[tf];
   }
-}
+  void end_part() { *out_++ = 0; }
+  void put_terms(std::span<const uint32_t> numbers) {
+    uint8_t* out = out_;
+    for (const uint32_t term : numbers) out = put_varint(out, term + 1);
+    out_ = out;
+  }
+  [[nodiscard]] size_t bytes() const { return static_cast<size_t>(out_ - start_); }
 
-uint32_t LiveSegment::insert(std::string_view term, uint32_t hash) {
-  const auto number = static_cast<uint32_t>(term_info_.size());
-  const size_t offset = bytes_.extend(term.size());
-  std::memcpy(&bytes_[offset], term.data(), term.size());
-  term_bytes_.push_back({static_cast<uint32_t>(offset), static_cast<uint32_t>(term.size())});
-  term_info_.push_back({});
-  const size_t mask = slots_.size() - 1;
-  size_t at = hash & mask;
-  while (slots_[at].number_plus_one != 0) at = (at + 1) & mask;
-  slots_[at] = {term_key(term), hash, number + 1};
-  return number;
-}
+ private:
+  uint32_t length_;
+  float reference_length_;
+  std::array<ImpactBound, 8> bounds_{};  // 0: not worked out yet
+  uint8_t* out_;
+  uint8_t* start_;
+};
 
-void LiveSegment::append_sequence(std::span<const uint32_t> sequence, uint32_t length) {
-  const size_t bound = sequence.size() * kVarintMax;
+void LiveSegment::append_row(const PreparedRows& rows, size_t i) {
+  const std::span<const PreparedRows::Token> tokens = rows.tokens_of(i);
+  const size_t bound = tokens.empty() ? 0 : (tokens.size() + 2) * kVarintMax;
   const bool own_room = bound > sequences_.kPiece / 4;  // a row of very many words
   uint8_t* out = nullptr;
   size_t place = 0;
@@ -134,27 +104,103 @@ void LiveSegment::append_sequence(std::span<const uint32_t> sequence, uint32_t l
     place = sequences_.extend(bound);
     out = &sequences_[place];
   }
-  uint8_t* const start = out;
-  for (const uint32_t local : sequence) {
-    out = put_varint(out, local == PreparedRows::kPartEnd ? 0 : numbers_[local] + 1);
+  const uint32_t length = rows.lengths()[i];
+  OpenRow row(static_cast<uint32_t>(row_info_.size()), length, reference_length_, out);
+  const auto [first_end, second_end] = rows.part_ends_of(i);
+  for (const auto part :
+       {tokens.first(first_end), tokens.subspan(first_end, second_end - first_end), tokens.subspan(second_end)}) {
+    if (part.empty()) continue;
+    if (row.bytes() > 0) row.end_part();
+    for (size_t at = 0; at < part.size(); at += kTogether) {
+      append_tokens(rows, part.subspan(at, std::min(kTogether, part.size() - at)), row);
+    }
   }
-  const auto bytes = static_cast<size_t>(out - start);
-  if (!own_room) sequences_.give_back(bound - bytes);
-  row_info_.push_back({static_cast<uint32_t>(place), own_room, static_cast<uint32_t>(bytes), length});
+  if (!own_room) sequences_.give_back(bound - row.bytes());
+  row_info_.push_back({static_cast<uint32_t>(place), own_room, static_cast<uint32_t>(row.bytes()), length});
 }
 
-void LiveSegment::add_posting(uint32_t number, uint32_t row, uint32_t tf, ImpactBound bound) {
+void LiveSegment::append_tokens(const PreparedRows& rows, std::span<const PreparedRows::Token> tokens, OpenRow& row) {
+  std::array<uint32_t, kTogether> numbers;
+  find_numbers(rows, tokens, numbers.data());
+  for (size_t i = 0; i < tokens.size(); ++i) add_posting(numbers[i], row);
+  row.put_terms(std::span(numbers).first(tokens.size()));
+}
+
+/// Numbers of terms, new ones for those that have none. In turns: where a term may be by its hash, whether it is that
+/// term, where its list ends.
+void LiveSegment::find_numbers(const PreparedRows& rows, std::span<const PreparedRows::Token> tokens,
+                               uint32_t* numbers) {
+  const size_t mask = slots_.size - 1;
+  for (const PreparedRows::Token& token : tokens) __builtin_prefetch(&slots_[token.hash & mask]);
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const uint32_t hash = tokens[i].hash;
+    size_t at = hash & mask;
+    while (slots_[at].number_plus_one != 0 && slots_[at].hash != hash) at = (at + 1) & mask;
+    numbers[i] = slots_[at].number_plus_one == 0 ? insert(rows, tokens[i]) : slots_[at].number_plus_one - 1;
+    __builtin_prefetch(&term_info_[numbers[i]]);
+  }
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const PreparedRows::Token& token = tokens[i];
+    if (term_info_[numbers[i]].key != token.key || !token.key.whole()) {
+      const std::string_view term = rows.term(token);
+      if (!is(numbers[i], token.key, term)) {
+        numbers[i] = find(token.key, token.hash, term);
+        if (numbers[i] == kNone) numbers[i] = insert(rows, token);
+      }
+    }
+    const TermInfo& info = term_info_[numbers[i]];
+    if (info.count > 1) __builtin_prefetch(&pool_[info.at + info.count - 1], 1);
+  }
+}
+
+bool LiveSegment::is(uint32_t number, const TermKey& key, std::string_view wanted) const {
+  return term_info_[number].key == key && (key.whole() || term(number) == wanted);
+}
+
+uint32_t LiveSegment::find(std::string_view wanted) const {
+  const TermKey key = term_key(wanted);
+  return find(key, key_hash(key, wanted), wanted);
+}
+
+uint32_t LiveSegment::find(const TermKey& key, uint32_t hash, std::string_view wanted) const {
+  const size_t mask = slots_.size - 1;
+  for (size_t at = hash & mask; slots_[at].number_plus_one != 0; at = (at + 1) & mask) {
+    const Slot& slot = slots_[at];
+    if (slot.hash == hash && is(slot.number_plus_one - 1, key, wanted)) return slot.number_plus_one - 1;
+  }
+  return kNone;
+}
+
+uint32_t LiveSegment::insert(const PreparedRows& rows, const PreparedRows::Token& token) {
+  const std::string_view term = rows.term(token);
+  const auto number = static_cast<uint32_t>(term_info_.size());
+  const size_t offset = bytes_.extend(term.size());
+  std::memcpy(&bytes_[offset], term.data(), term.size());
+  term_bytes_.push_back({static_cast<uint32_t>(offset), static_cast<uint32_t>(term.size())});
+  term_info_.push_back({.key = token.key});
+  const size_t mask = slots_.size - 1;
+  size_t at = token.hash & mask;
+  while (slots_[at].number_plus_one != 0) at = (at + 1) & mask;
+  slots_[at] = {token.hash, number + 1};
+  return number;
+}
+
+/// A term of the row at hand: its first place there makes a posting, the others count in it.
+void LiveSegment::add_posting(uint32_t number, OpenRow& row) {
   TermInfo& info = term_info_[number];
-  info.tail_bound = std::max(info.tail_bound, bound);
+  const uint32_t word = row.number << 16 | 1;
+  if (info.count > 0) {
+    uint32_t& last = info.count == 1 ? info.at : pool_[info.at + info.count - 1];
+    if (last >> 16 == row.number) {
+      repeat_posting(number, last, row);
+      return;
+    }
+  }
   if (info.batch != open_first_) {
     info.batch = static_cast<uint16_t>(open_first_);
     info.before = info.count;
   }
-  if (tf >= kManyTimes) {
-    many_[uint64_t{number} << 16 | row] = tf;
-    tf = kManyTimes;
-  }
-  const uint32_t word = row << 16 | tf;
+  info.tail_bound = std::max(info.tail_bound, row.bound(1));
   if (info.count == 0) {
     info.at = word;
     info.count = 1;
@@ -164,6 +210,24 @@ void LiveSegment::add_posting(uint32_t number, uint32_t row, uint32_t tf, Impact
   pool_[info.at + info.count] = word;
   ++info.count;
   if (info.count % kListBlock == 0) seal_block(info);
+}
+
+void LiveSegment::repeat_posting(uint32_t number, uint32_t& posting, OpenRow& row) {
+  uint32_t tf = posting & 0xFFFF;
+  if (tf + 1 < kManyTimes) {
+    ++tf;
+    ++posting;
+  } else {
+    uint32_t& many = many_[uint64_t{number} << 16 | row.number];
+    many = tf == kManyTimes ? many + 1 : kManyTimes;
+    posting |= kManyTimes;
+    tf = many;
+  }
+  TermInfo& info = term_info_[number];
+  ImpactBound* const bound = info.count % kListBlock == 0
+                                 ? const_cast<ImpactBound*>(list_of(info).bounds) + info.count / kListBlock - 1
+                                 : &info.tail_bound;
+  *bound = std::max(*bound, row.bound(tf));
 }
 
 /// Moves a full list into an array of twice the size.

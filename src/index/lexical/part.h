@@ -78,7 +78,7 @@ struct Part {
     return live ? live->sequence(row) : file->sequence(row);
   }
   [[nodiscard]] uint32_t find(std::string_view term, uint32_t hash) const {
-    return live ? live->find(term, hash) : file->find(term, hash);
+    return live ? live->find(term) : file->find(term, hash);
   }
   /// Rows that count and have the term.
   [[nodiscard]] uint32_t rows_with(uint32_t number) const;

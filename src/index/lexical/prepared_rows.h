@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "index/lexical/term_key.h"
+
 namespace tessera::index {
 
 /// What one row is indexed by: up to three parts (text, headings, title; empty ones do not count). Phrases do not reach
@@ -18,46 +20,54 @@ struct RowText {
 /// of time. A value.
 class PreparedRows {
  public:
-  /// A term of a row and how often it is there.
-  struct RowTerm {
-    uint32_t term = 0;  ///< number in this object
-    uint32_t tf = 0;
+  /// A term where it stands.
+  struct Token {
+    TermKey key;
+    uint32_t hash = 0;  ///< key_hash
+    uint32_t rest = 0;  ///< where its bytes are, if the key is not whole
   };
-  struct Term {
-    uint32_t hash = 0;
-    uint32_t offset = 0;  ///< of its bytes
-    uint32_t size = 0;
-  };
-  static constexpr uint32_t kPartEnd = 0xFFFFFFFF;  ///< in a sequence: between two parts
+
+  /// Cuts rows into terms, in the place and the memory of what was prepared before. Give it at most a few hundred rows
+  /// at a time (one slice of a document).
+  void prepare(std::span<const RowText> rows, bool stemming);
 
   [[nodiscard]] size_t rows() const { return lengths_.size(); }
   /// Terms in each row, repetitions counted: BM25's length.
   [[nodiscard]] std::span<const uint32_t> lengths() const { return lengths_; }
-  /// Distinct terms of row `i`.
-  [[nodiscard]] std::span<const RowTerm> terms_of(size_t i) const {
-    const uint32_t start = i == 0 ? 0 : term_ends_[i - 1];
-    return std::span(row_terms_).subspan(start, term_ends_[i] - start);
-  }
   /// All terms of row `i` in order.
-  [[nodiscard]] std::span<const uint32_t> sequence_of(size_t i) const {
-    const uint32_t start = i == 0 ? 0 : sequence_ends_[i - 1];
-    return std::span(sequence_).subspan(start, sequence_ends_[i] - start);
+  [[nodiscard]] std::span<const Token> tokens_of(size_t i) const {
+    return std::span(tokens_).subspan(part_ends_[i][2] - lengths_[i], lengths_[i]);
   }
-  [[nodiscard]] std::span<const Term> terms() const { return terms_; }
-  [[nodiscard]] std::string_view bytes(const Term& term) const { return {bytes_.data() + term.offset, term.size}; }
+  /// Of these terms, how many belong to the first part, and to the first and the second.
+  [[nodiscard]] std::array<uint32_t, 2> part_ends_of(size_t i) const {
+    const uint32_t start = part_ends_[i][2] - lengths_[i];
+    return {part_ends_[i][0] - start, part_ends_[i][1] - start};
+  }
+  [[nodiscard]] size_t tokens() const { return tokens_.size(); }
+  /// The bytes of a token of this object, as long as both live.
+  [[nodiscard]] std::string_view term(const Token& token) const {
+    if (token.key.whole()) return token.key.bytes();
+    const LongTerm& at = long_terms_[token.rest];
+    return {bytes_.data() + at.offset, at.size};
+  }
+  /// No less than the bytes of all terms.
+  [[nodiscard]] size_t bytes_max() const { return tokens_.size() * sizeof(TermKey) + bytes_.size(); }
 
  private:
-  friend class RowPreparer;
+  struct LongTerm {
+    uint32_t offset = 0;
+    uint32_t size = 0;
+  };
+  void clear();
+  void add(std::string_view term, const TermKey& key);
+
   std::vector<uint32_t> lengths_;
-  std::vector<RowTerm> row_terms_;
-  std::vector<uint32_t> term_ends_;
-  std::vector<uint32_t> sequence_;
-  std::vector<uint32_t> sequence_ends_;
-  std::vector<Term> terms_;
+  std::vector<std::array<uint32_t, 3>> part_ends_;  // of each row, in tokens_
+  std::vector<Token> tokens_;
+  std::vector<LongTerm> long_terms_;
   std::vector<char> bytes_;
 };
 
-/// Cuts rows into terms. Give it at most a few hundred rows at a time (one slice of a document).
 PreparedRows prepare_rows(std::span<const RowText> rows, bool stemming);
 
 }  // namespace tessera::index

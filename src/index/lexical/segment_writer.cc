@@ -1,6 +1,7 @@
 #include "index/lexical/segment_writer.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <numeric>
@@ -8,6 +9,7 @@
 
 #include "index/lexical/bm25.h"
 #include "index/lexical/file_list.h"
+#include "index/lexical/term_cursor.h"
 #include "index/lexical/term_key.h"
 #include "index/varint.h"
 
@@ -15,98 +17,6 @@ namespace tessera::index {
 namespace {
 
 using namespace segment_format;
-
-constexpr uint32_t kNoTerm = 0xFFFFFFFF;
-
-/// Walks the terms of one source in order of their bytes.
-class TermCursor {
- public:
-  explicit TermCursor(const SegmentSource& source)
-      : source_(source), new_places_(source.live ? source.live->terms() : source.file->terms(), kNoTerm), walk_({}) {
-    if (source.live) {
-      sort_terms();
-    } else {
-      walk_ = source.file->terms() == 0 ? TermWalk({}) : source.file->walk(0);
-    }
-  }
-
-  /// The next term; false at the end.
-  bool next() {
-    if (place_ == new_places_.size()) return false;
-    if (source_.live) {
-      number_ = sorted_[place_].second;
-      term_ = source_.live->term(number_);
-    } else {
-      if (place_ > 0) before_.assign(term_);
-      if (!walk_.next()) return damage();
-      term_ = walk_.term();
-      number_ = source_.file->number_at(static_cast<uint32_t>(place_));
-      if (number_ == kNoTerm || (place_ > 0 && term_ <= before_)) return damage();
-    }
-    ++place_;
-    return true;
-  }
-  [[nodiscard]] bool sound() const { return sound_; }
-  [[nodiscard]] std::string_view term() const { return term_; }
-
-  /// Adds the postings of the rows that go into the new segment; false if the source is damaged.
-  bool collect(std::vector<LocalPosting>& out) {
-    const auto add = [&](uint32_t row, uint32_t tf) {
-      const uint32_t fresh = source_.new_rows[row];
-      if (fresh != kGoneRow) out.push_back({fresh, tf});
-    };
-    if (source_.live) {
-      const LiveSegment::List list = source_.live->list(number_);
-      for (uint32_t i = 0; i < list.count; ++i) {
-        const LocalPosting posting = source_.live->posting(number_, list.postings[i]);
-        add(posting.row, posting.tf);
-      }
-      return true;
-    }
-    const FileList list(*source_.file, number_);
-    for (uint32_t block = 0; block < list.blocks(); ++block) {
-      const size_t count = list.decode_rows(block, block_);
-      if (count == 0) return false;
-      list.decode_tfs(block, block_);
-      for (size_t i = 0; i < count; ++i) {
-        if (block_.tfs[i] == 0) return false;
-        add(block_.rows[i], block_.tfs[i]);
-      }
-    }
-    return list.blocks() > 0;
-  }
-  void set_new_place(uint32_t place) { new_places_[number_] = place; }
-  /// By the source's term number: the place in the new segment's order, or kNoTerm.
-  std::vector<uint32_t> take_new_places() { return std::move(new_places_); }
-
- private:
-  bool damage() {
-    sound_ = false;
-    return false;
-  }
-
-  /// By the first eight bytes, which decide nearly always, and then the rest.
-  void sort_terms() {
-    sorted_.reserve(new_places_.size());
-    for (uint32_t number = 0; number < new_places_.size(); ++number) {
-      sorted_.emplace_back(std::byteswap(term_key(source_.live->term(number))), number);
-    }
-    std::sort(sorted_.begin(), sorted_.end(), [&](const auto& a, const auto& b) {
-      return a.first != b.first ? a.first < b.first : source_.live->term(a.second) < source_.live->term(b.second);
-    });
-  }
-
-  const SegmentSource& source_;
-  std::vector<uint32_t> new_places_;
-  std::vector<std::pair<uint64_t, uint32_t>> sorted_;  // of a live source: key and number
-  TermWalk walk_;
-  size_t place_ = 0;
-  uint32_t number_ = 0;
-  bool sound_ = true;
-  std::string_view term_;
-  std::string before_;
-  DecodedBlock block_;
-};
 
 class SegmentMaker {
  public:
@@ -166,39 +76,41 @@ class SegmentMaker {
     cursors.reserve(sources_.size());
     for (const SegmentSource& source : sources_) cursors.emplace_back(source);
     std::vector<TermCursor*> open;
-    for (TermCursor& cursor : cursors) advance(cursor, open);
+    for (TermCursor& cursor : cursors) {
+      if (advance(cursor)) open.push_back(&cursor);
+    }
     begin(kPostings);
     writer_->put(uint32_t{0});  // so that the section is never empty
     constexpr size_t kTermsBetweenLooks = 1024;
     std::string term;
     for (size_t turn = 0; !open.empty() && !damaged_; ++turn) {
       if (turn % kTermsBetweenLooks == 0 && stop_.load(std::memory_order_relaxed)) return false;
-      term = (*std::ranges::min_element(open, {}, [](const TermCursor* c) { return c->term(); }))->term();
+      const TermCursor& least =
+          **std::ranges::min_element(open, [](const auto* a, const auto* b) { return a->before(*b); });
+      const uint64_t head = least.head();
+      term = least.term();
       postings_.clear();
-      std::vector<TermCursor*> still_open;  // few sources: order is kept, so rows ascend
-      for (TermCursor* cursor : open) {
-        if (cursor->term() != term) {
-          still_open.push_back(cursor);
-          continue;
+      size_t kept = 0;
+      for (TermCursor* cursor : open) {  // few sources: order is kept, so rows ascend
+        if (cursor->head() == head && cursor->term() == term) {
+          damaged_ = damaged_ || !cursor->collect(postings_);
+          cursor->set_new_place(static_cast<uint32_t>(infos_.size()));
+          if (!advance(*cursor)) continue;
         }
-        damaged_ = damaged_ || !cursor->collect(postings_);
-        cursor->set_new_place(static_cast<uint32_t>(infos_.size()));
-        advance(*cursor, still_open);
+        open[kept++] = cursor;
       }
-      open.swap(still_open);
-      if (!postings_.empty()) add_term(term);
+      open.resize(kept);
+      if (postings_.size() > 0) add_term(term);
     }
     end(kPostings);
     for (TermCursor& cursor : cursors) new_places_.push_back(cursor.take_new_places());
     return !damaged_;
   }
 
-  void advance(TermCursor& cursor, std::vector<TermCursor*>& open) {
-    if (cursor.next()) {
-      open.push_back(&cursor);
-    } else if (!cursor.sound()) {
-      damaged_ = true;
-    }
+  bool advance(TermCursor& cursor) {
+    if (cursor.next()) return true;
+    if (!cursor.sound()) damaged_ = true;
+    return false;
   }
 
   void add_term(const std::string& term) {
@@ -217,14 +129,16 @@ class SegmentMaker {
   }
 
   TermInfo write_list() {
-    const auto df = static_cast<uint32_t>(postings_.size());
-    if (df == 1) return {1, postings_[0].row, postings_[0].tf};
+    const uint32_t df = postings_.size();
+    const uint32_t* const rows = postings_.rows();
+    const uint32_t* const tfs = postings_.tfs();
+    if (df == 1) return {1, rows[0], tfs[0]};
     writer_->align(4);
     TermInfo info{df, static_cast<uint32_t>((writer_->position() - trailer_.sections[kPostings].offset) / 4), 0};
     tail_.clear();
     if (df < kListBlock) {
-      append_short_block(postings_.data(), df, kNoTerm, tail_);
-      info.more = bound_of(postings_);
+      append_short_block(rows, tfs, df, kNoTerm, tail_);
+      info.more = bound_of(rows, tfs, df);
       writer_->put_array(std::span<const uint8_t>(tail_));
       return info;
     }
@@ -235,21 +149,19 @@ class SegmentMaker {
     words_.clear();
     const size_t blocks = (size_t{df} + kListBlock - 1) / kListBlock;
     uint32_t before = kNoTerm;
-    for (size_t block = 0; block < blocks; ++block) {
-      const auto part =
-          std::span(postings_).subspan(block * kListBlock, std::min<size_t>(kListBlock, df - block * kListBlock));
+    for (size_t first = 0; first < df; first += kListBlock) {
+      const size_t count = std::min(kListBlock, df - first);
       header_offsets_.push_back(static_cast<uint32_t>(blocks * FileList::kHeaderBytes + words_.size() * 4));
-      header_bounds_.push_back(bound_of(part));
+      header_bounds_.push_back(bound_of(rows + first, tfs + first, count));
       info.more = std::max<uint32_t>(info.more, header_bounds_.back());
-      if (part.size() == kListBlock) {
-        const BlockWidths widths = block_widths(part.data(), before);
-        header_widths_.push_back(static_cast<uint16_t>(widths.gap_bits | widths.tf_bits << 8));
-        pack_block(part.data(), before, widths, words_);
+      BlockWidths widths;
+      if (count == kListBlock) {
+        widths = pack_block(rows + first, tfs + first, before, words_);
       } else {
-        header_widths_.push_back(0);
-        append_short_block(part.data(), part.size(), before, tail_);
+        append_short_block(rows + first, tfs + first, count, before, tail_);
       }
-      before = part.back().row;
+      header_widths_.push_back(static_cast<uint16_t>(widths.gap_bits | widths.tf_bits << 8));
+      before = rows[first + count - 1];
       header_rows_.push_back(before);
     }
     writer_->put_array(std::span<const uint32_t>(header_rows_));
@@ -261,31 +173,46 @@ class SegmentMaker {
     return info;
   }
 
-  [[nodiscard]] ImpactBound bound_of(std::span<const LocalPosting> postings) const {
+  /// Among rows of one frequency the shortest has the greatest impact, to the last bit: rounding keeps the order.
+  [[nodiscard]] ImpactBound bound_of(const uint32_t* rows, const uint32_t* tfs, size_t count) const {
+    constexpr uint32_t kNoLength = 0xFFFFFFFF;
+    std::array<uint32_t, 8> shortest;
+    shortest.fill(kNoLength);
     float best = 0;
-    for (const LocalPosting& posting : postings) {
-      best = std::max(best, Bm25::impact(posting.tf, lengths_[posting.row], trailer_.reference_length));
+    for (size_t i = 0; i < count; ++i) {
+      const uint32_t length = lengths_[rows[i]];
+      if (tfs[i] < shortest.size()) {
+        if (length < shortest[tfs[i]]) shortest[tfs[i]] = length;
+      } else {
+        best = std::max(best, Bm25::impact(tfs[i], length, trailer_.reference_length));
+      }
+    }
+    for (uint32_t tf = 1; tf < shortest.size(); ++tf) {
+      if (shortest[tf] != kNoLength) best = std::max(best, Bm25::impact(tf, shortest[tf], trailer_.reference_length));
     }
     return impact_bound(best);
   }
 
   /// Numbers by falling frequency, by place among equals.
   void number_terms() {
-    std::vector<uint32_t> places;
-    places.reserve(infos_.size());
+    std::vector<uint64_t> order;  // what frequency lacks to the greatest possible one, then place
+    order.reserve(infos_.size());
     for (uint32_t place = 0; place < infos_.size(); ++place) {
-      if (infos_[place].df > 1) places.push_back(place);
+      if (infos_[place].df > 1) order.push_back(uint64_t{~infos_[place].df} << 32 | place);
     }
-    std::ranges::sort(places, [&](uint32_t a, uint32_t b) {
-      return infos_[a].df != infos_[b].df ? infos_[a].df > infos_[b].df : a < b;
-    });
+    std::ranges::sort(order);
     for (uint32_t place = 0; place < infos_.size(); ++place) {
-      if (infos_[place].df == 1) places.push_back(place);
+      if (infos_[place].df == 1) order.push_back(place);
     }
-    numbers_.resize(places.size());
-    for (size_t number = 0; number < places.size(); ++number) numbers_[places[number]] = static_cast<uint32_t>(number);
+    numbers_.resize(order.size());
+    std::vector<TermInfo> sorted(order.size());
+    for (size_t number = 0; number < order.size(); ++number) {
+      const auto place = static_cast<uint32_t>(order[number]);
+      numbers_[place] = static_cast<uint32_t>(number);
+      sorted[number] = infos_[place];
+    }
     begin(kInfos);
-    for (const uint32_t place : places) writer_->put_array(std::span<const TermInfo>(&infos_[place], 1));
+    writer_->put_array(std::span<const TermInfo>(sorted));
     end(kInfos);
   }
 
@@ -318,27 +245,20 @@ class SegmentMaker {
 
   bool write_sequences() {
     std::vector<uint32_t> ends(rows_);
-    std::vector<uint8_t> buffer;
     uint64_t written = 0;
     Row next = 0;
     begin(kSequences);
     for (size_t s = 0; s < sources_.size(); ++s) {
       const SegmentSource& source = sources_[s];
+      const std::vector<uint32_t> codes = codes_of(new_places_[s]);
       for (Row row = 0; row < source.rows(); ++row) {
         const Row fresh = source.new_rows[row];
         if (fresh == kGoneRow) continue;
         while (next < fresh) ends[next++] = static_cast<uint32_t>(written);
-        buffer.clear();
-        VarintReader reader(source.sequence(row));
-        while (!reader.at_end()) {
-          const uint32_t code = reader.next();
-          const uint32_t place = code == 0 || code > new_places_[s].size() ? kNoTerm : new_places_[s][code - 1];
-          if (code != 0 && place == kNoTerm) damaged_ = true;
-          append_varint(buffer, code == 0 || damaged_ ? 0 : numbers_[place] + 1);
-        }
+        if (!translate(source.sequence(row), codes)) damaged_ = true;
         if (damaged_ || stop_.load(std::memory_order_relaxed)) return false;
-        writer_->put_array(std::span<const uint8_t>(buffer));
-        written += buffer.size();
+        writer_->put_array(std::span<const uint8_t>(sequence_));
+        written += sequence_.size();
         ends[next++] = static_cast<uint32_t>(written);
       }
     }
@@ -347,6 +267,31 @@ class SegmentMaker {
     begin(kSequenceEnds);
     writer_->put_array(std::span<const uint32_t>(ends));
     end(kSequenceEnds);
+    return true;
+  }
+
+  /// By a source's code (term number + 1, or 0 between parts) the new segment's; kNoTerm for a term that is not there.
+  [[nodiscard]] std::vector<uint32_t> codes_of(const std::vector<uint32_t>& places) const {
+    std::vector<uint32_t> codes(places.size() + 1);
+    for (size_t number = 0; number < places.size(); ++number) {
+      const uint32_t place = places[number];  // of the next term, if this one's rows are all gone
+      codes[number + 1] = place < numbers_.size() ? numbers_[place] + 1 : kNoTerm;
+    }
+    return codes;
+  }
+
+  /// Puts a source's sequence into sequence_ with the new codes; false if it names a term it should not.
+  bool translate(std::span<const uint8_t> from, const std::vector<uint32_t>& codes) {
+    sequence_.resize(from.size() * kVarintMax);
+    uint8_t* out = sequence_.data();
+    VarintReader reader(from);
+    while (!reader.at_end()) {
+      const uint32_t code = reader.next();
+      const uint32_t fresh = code < codes.size() ? codes[code] : kNoTerm;
+      if (fresh == kNoTerm) return false;
+      out = put_varint(out, fresh);
+    }
+    sequence_.resize(static_cast<size_t>(out - sequence_.data()));
     return true;
   }
 
@@ -366,13 +311,14 @@ class SegmentMaker {
   std::string last_term_;
   std::vector<std::vector<uint32_t>> new_places_;  // by source, by its term number
   // Of the term in hand.
-  std::vector<LocalPosting> postings_;
+  PostingList postings_;
   std::vector<uint32_t> header_rows_;
   std::vector<uint32_t> header_offsets_;
   std::vector<ImpactBound> header_bounds_;
   std::vector<uint16_t> header_widths_;
   std::vector<uint32_t> words_;
   std::vector<uint8_t> tail_;
+  std::vector<uint8_t> sequence_;  // of the row in hand
 };
 
 }  // namespace

@@ -201,35 +201,71 @@ TEST(SegmentedIndex, LargeSegmentsPruneWithoutChangingABit) {
 TEST(BlockCodec, GivesBackWhatWasPackedAtEveryWidth) {
   for (unsigned bits = 0; bits <= 31; ++bits) {
     std::mt19937_64 random(bits);
-    std::vector<LocalPosting> postings;
+    std::vector<uint32_t> rows;
+    std::vector<uint32_t> tfs;
     const uint32_t before = bits % 2 == 0 ? 0xFFFFFFFF : 9;
     uint32_t row = before + 1;
     for (size_t i = 0; i < kListBlock; ++i) {
       row += static_cast<uint32_t>(random() % (uint64_t{1} << std::min(bits, 16U)));
-      postings.push_back({row++, static_cast<uint32_t>(1 + random() % (uint64_t{1} << bits))});
+      rows.push_back(row++);
+      tfs.push_back(static_cast<uint32_t>(1 + random() % (uint64_t{1} << bits)));
     }
     std::vector<uint32_t> words;
-    const BlockWidths widths = block_widths(postings.data(), before);
-    pack_block(postings.data(), before, widths, words);
+    const BlockWidths widths = pack_block(rows.data(), tfs.data(), before, words);
     ASSERT_EQ(words.size() * 4, packed_bytes(widths.gap_bits, widths.tf_bits));
     DecodedBlock block;
     const auto* const data = reinterpret_cast<const uint8_t*>(words.data());
     unpack_rows(data, widths.gap_bits, before, block.rows.data());
     unpack_tfs(data, widths, block.tfs.data());
     std::vector<uint8_t> bytes;
-    append_short_block(postings.data(), 127, before, bytes);
+    append_short_block(rows.data(), tfs.data(), 127, before, bytes);
     DecodedBlock shorter;
     const std::string_view view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     ASSERT_TRUE(read_short_block(view, 127, before, row, shorter));
     DecodedBlock failed;
-    EXPECT_FALSE(read_short_block(view, 127, before, postings[126].row, failed));
+    EXPECT_FALSE(read_short_block(view, 127, before, rows[126], failed));
     EXPECT_FALSE(read_short_block(view.substr(0, view.size() - 1), 127, before, row, failed));
     for (size_t i = 0; i < kListBlock; ++i) {
-      ASSERT_EQ(block.rows[i], postings[i].row) << bits;
-      ASSERT_EQ(block.tfs[i], postings[i].tf) << bits;
+      ASSERT_EQ(block.rows[i], rows[i]) << bits;
+      ASSERT_EQ(block.tfs[i], tfs[i]) << bits;
     }
-    for (size_t i = 0; i < 127; ++i) ASSERT_EQ(shorter.tfs[i], postings[i].tf) << bits;
+    for (size_t i = 0; i < 127; ++i) ASSERT_EQ(shorter.tfs[i], tfs[i]) << bits;
   }
+}
+
+/// Around the sixteen bytes that a term's key holds, and with the same beginnings.
+TEST(SegmentedIndex, TermsOfAnyLengthAreTold) {
+  FileStore files{std::filesystem::path()};
+  Pair pair(files, {.freeze_rows = 40});
+  std::vector<std::string> terms;
+  for (size_t size = 1; size <= 40; ++size) {
+    for (const char last : {'a', 'b'}) terms.push_back(std::string(size - 1, 'x') + last);
+  }
+  for (size_t i = 0; i < terms.size(); ++i) {
+    pair.add({terms[i] + " " + terms[(i * 7 + 3) % terms.size()] + "|" + terms[i] + " " + terms[terms.size() - 1 - i]});
+  }
+  for (int round = 0; round < 2; ++round) {
+    for (const std::string& term : terms) {
+      EXPECT_EQ(pair.index->rows_with(term), pair.model.rows_with(term)) << term;
+      pair.check(plain_query(term, false), 10);
+    }
+    while (pair.work()) {
+    }
+  }
+}
+
+/// A block of a list that is full when a word comes again in its last row: the bound has to follow.
+TEST(SegmentedIndex, RepetitionsCountWhereABlockIsFull) {
+  FileStore files{std::filesystem::path()};
+  Pair pair(files, {});
+  for (size_t row = 0; row < 4 * kListBlock; ++row) {
+    std::string text = "echo of " + std::to_string(row);
+    for (size_t times = row % kListBlock == kListBlock - 1 ? 3 + row / 50 : row % 3; times > 0; --times)
+      text += " echo";
+    pair.add({text});
+  }
+  pair.check(plain_query("echo", false), 5);
+  pair.check(plain_query("echo of 127", false), 5);
 }
 
 TEST(SegmentedIndex, RowsAppearWithTheirActivationOnly) {
