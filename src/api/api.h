@@ -28,7 +28,8 @@ class StreamTable;
 }  // namespace tessera::chat
 namespace tessera::core {
 class ModelLister;
-}
+class ResponseOwnerStore;
+}  // namespace tessera::core
 namespace tessera::observe {
 class Metrics;
 class SystemSampler;
@@ -65,6 +66,7 @@ struct ApiParts {
   account::KeyRing& keys;
   account::Spending& spending;
   wire::HttpClient& http;
+  core::ResponseOwnerStore& response_owners;
   observe::Metrics& metrics;
   observe::SystemSampler& sampler;
   base::Logger& log;

@@ -38,8 +38,8 @@ bool plain_id(std::string_view id) {
 
 base::Error no_response() {
   return base::make_error(base::Code::not_found, "RESPONSE_NOT_FOUND",
-                          "There is no such response: it may never have been yours, have been deleted, come from a "
-                          "model whose provider keeps none, or be older than this server's last start.",
+                          "There is no such response: it may never have been yours, have been deleted, be older than "
+                          "30 days, or come from a model whose provider keeps none.",
                           {}, "response_id");
 }
 
@@ -52,32 +52,47 @@ std::string id_of(std::string_view response) {
   return plain_id(found) ? found : std::string();
 }
 
-/// Passes events on and looks into the first ones for the response's id.
+/// Passes events on and looks into the first ones for the response's id, which is noted before the client sees it.
 class IdSink final : public core::RelaySink {
  public:
+  IdSink(ResponseOwners& owners, const core::Tenant& tenant, const std::string& model)
+      : owners_(owners), tenant_(tenant), model_(model) {}
+
   core::Task<base::Result<>> on_events(std::string_view events) override {
-    if (id.empty() && looked_++ < kLooksMax) look(events);
-    return inner->on_events(events);
+    if (noted_ || looked_++ >= kLooksMax) return inner->on_events(events);
+    return note(events);
   }
 
   core::RelaySink* inner = nullptr;
-  std::string id;
 
  private:
   static constexpr int kLooksMax = 4;  // "response.created" is the first
 
-  void look(std::string_view events) {
-    constexpr std::string_view kData = "data: ";
-    const size_t at = events.find(kData);
-    if (at == std::string_view::npos) return;
-    std::vector<text::JsonMember> members;
-    if (!text::skim_json_object(events.substr(at + kData.size(), events.find('\n', at) - at - kData.size()), members)) {
-      return;
+  core::Task<base::Result<>> note(std::string_view events) {
+    if (std::string id = look(events); !id.empty()) {
+      noted_ = true;
+      co_await owners_.note(tenant_, std::move(id), model_);
     }
-    if (const auto* const response = text::find_member(members, "response")) id = id_of(response->value);
+    co_return co_await inner->on_events(events);
   }
 
+  static std::string look(std::string_view events) {
+    constexpr std::string_view kData = "data: ";
+    const size_t at = events.find(kData);
+    if (at == std::string_view::npos) return {};
+    std::vector<text::JsonMember> members;
+    if (!text::skim_json_object(events.substr(at + kData.size(), events.find('\n', at) - at - kData.size()), members)) {
+      return {};
+    }
+    const text::JsonMember* const response = text::find_member(members, "response");
+    return response == nullptr ? std::string() : id_of(response->value);
+  }
+
+  ResponseOwners& owners_;
+  const core::Tenant& tenant_;
+  const std::string& model_;
   int looked_ = 0;
+  bool noted_ = false;
 };
 
 }  // namespace
@@ -112,43 +127,53 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::responses(Call& call) {
   if (request.model.empty()) request.model = parts_.models.default_model();
   TESSERA_CO_TRY(const auto port, port_of(parts_, request.model, &core::ModelPorts::responses,
                                           "answer /v1/responses; ask /v1/chat/completions"));
-  const std::string& app_id = call.context.tenant.app_id;
-  if (owners_.strange(app_id, ask.previous_response)) {
-    base::Error error = no_response();
-    error.param = "previous_response_id";
-    co_return std::unexpected(std::move(error));
+  const core::Tenant& tenant = call.context.tenant;
+  if (!ask.previous_response.empty()) {
+    TESSERA_CO_TRY(const bool strange, co_await owners_.strange(tenant, std::move(ask.previous_response)));
+    if (strange) {
+      base::Error error = no_response();
+      error.param = "previous_response_id";
+      co_return std::unexpected(std::move(error));
+    }
   }
-  const bool kept = parts_.models.ports(request.model).stored_responses != nullptr;
+  const bool kept = ask.store && parts_.models.ports(request.model).stored_responses != nullptr;
   request.body = std::move(call.request.body);
   core::RelayReport report;
   const bool stream = request.stream;
-  IdSink ids;
+  IdSink ids(owners_, tenant, request.model);
   auto reply =
       co_await write_relayed(parts_, call, stream, [&](const core::RequestContext& context, core::RelaySink* sink) {
         ids.inner = sink;
         const bool reads = sink != nullptr && kept;
         return port->respond(context, request, reads ? &ids : sink, report);
       });
-  if (kept && reply && !stream) ids.id = id_of(reply->body);
-  if (!ids.id.empty()) owners_.note(app_id, ids.id, request.model);
+  if (kept && reply && !stream) {
+    if (std::string id = id_of(reply->body); !id.empty()) co_await owners_.note(tenant, std::move(id), request.model);
+  }
   co_return reply;
 }
 
 async::Task<base::Result<Reply>> OpenAiPortRoutes::stored_response(Call& call, core::StoredResponseAsk::Verb verb) {
   core::StoredResponseAsk ask{.verb = verb, .response_id = call.param("response_id")};
-  const auto model = owners_.model_of(call.context.tenant.app_id, ask.response_id);
+  if (!plain_id(ask.response_id)) co_return std::unexpected(no_response());
+  TESSERA_CO_TRY(const auto model, co_await owners_.model_of(call.context.tenant, ask.response_id));
   const auto port = model ? parts_.models.ports(*model).stored_responses : nullptr;
-  if (port == nullptr || !plain_id(ask.response_id)) co_return std::unexpected(no_response());
-  if (call.request.query_value("stream").value_or("") == "true") {
-    co_return base::fail(base::Code::invalid, "INVALID_FIELD",
-                         "A stream cannot be taken up again here; ask for the response as a whole.", std::string(),
-                         "stream");
-  }
+  if (port == nullptr) co_return std::unexpected(no_response());
   ask.query = call.request.query;
   core::StageTimer timer(call.context, "model");
   Reply reply;
   TESSERA_CO_TRY(reply.body, co_await port->ask_stored(call.context, ask));
-  if (verb == core::StoredResponseAsk::Verb::remove) owners_.forget(ask.response_id);
+  if (verb == core::StoredResponseAsk::Verb::get && call.request.query_value("stream").value_or("") == "true") {
+    const auto relay = [&](const core::RequestContext& context,
+                           core::RelaySink* sink) -> async::Task<base::Result<std::string>> {
+      TESSERA_CO_CHECK(co_await port->stream_stored(context, std::move(ask), *sink));
+      co_return std::string();
+    };
+    co_return co_await write_relayed(parts_, call, true, relay);
+  }
+  if (verb == core::StoredResponseAsk::Verb::remove) {
+    co_await owners_.forget(call.context.tenant, std::move(ask.response_id));
+  }
   co_return reply;
 }
 

@@ -13,7 +13,8 @@ namespace tessera::api {
 /// An app gets at its own responses only. Thread-safe; lives in the Api.
 class OpenAiPortRoutes {
  public:
-  explicit OpenAiPortRoutes(const ApiParts& parts) : parts_(parts) {}
+  explicit OpenAiPortRoutes(const ApiParts& parts)
+      : parts_(parts), owners_(parts.response_owners, parts.clock, parts.log) {}
   void bind(std::array<RouteHandler, kRouteCount>& handlers);
 
   /// `/v1/embeddings` of a provider's model. The body has been looked at; `port` outlives the task.

@@ -109,6 +109,8 @@ base::Result<CompletionAsk> read_ask(std::string_view body, RelayedForm form) {
   TESSERA_TRY(ask.user, text_of(members, "user", 256));
   if (form == RelayedForm::other) {
     TESSERA_TRY(ask.previous_response, text_of(members, "previous_response_id", 256));
+    const JsonMember* const store = text::find_member(members, "store");
+    ask.store = store == nullptr || store->value != "false";
   }
   TESSERA_TRY(ask.request.stream, flag_of(members, "stream"));
   TESSERA_TRY(const JsonMember* const options, member_of(members, "stream_options", JsonKind::object, "an object"));

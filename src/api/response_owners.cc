@@ -1,34 +1,33 @@
 #include "api/response_owners.h"
 
+#include <utility>
+
 namespace tessera::api {
 
-void ResponseOwners::note(std::string_view app_id, std::string_view response_id, std::string_view model) {
-  const std::lock_guard lock(mutex_);
-  Owner owner{.app_id = std::string(app_id), .model = std::string(model), .number = noted_};
-  if (!owners_.try_emplace(std::string(response_id), std::move(owner)).second) return;
-  order_.emplace_back(response_id, noted_++);
-  if (order_.size() <= entries_max_) return;
-  const auto oldest = owners_.find(order_.front().first);
-  if (oldest != owners_.end() && oldest->second.number == order_.front().second) owners_.erase(oldest);
-  order_.pop_front();
+async::Task<> ResponseOwners::note(core::Tenant tenant, std::string response_id, std::string model) {
+  core::ResponseOwner owner{.response_id = std::move(response_id),
+                            .tenant = std::move(tenant),
+                            .model = std::move(model),
+                            .created_at_ms = clock_.unix_ms()};
+  const auto kept = co_await store_.add_owner(std::move(owner));
+  if (!kept) log_.failure("response_owner_not_kept", kept.error());
 }
 
-std::optional<std::string> ResponseOwners::model_of(std::string_view app_id, std::string_view response_id) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = owners_.find(std::string(response_id));
-  if (found == owners_.end() || found->second.app_id != app_id) return std::nullopt;
-  return found->second.model;
+async::Task<base::Result<std::optional<std::string>>> ResponseOwners::model_of(core::Tenant tenant,
+                                                                               std::string response_id) {
+  TESSERA_CO_TRY(auto owner, co_await store_.find_owner(std::move(response_id), clock_.unix_ms()));
+  if (!owner || owner->tenant != tenant) co_return std::optional<std::string>();
+  co_return std::move(owner->model);
 }
 
-bool ResponseOwners::strange(std::string_view app_id, std::string_view response_id) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = owners_.find(std::string(response_id));
-  return found != owners_.end() && found->second.app_id != app_id;
+async::Task<base::Result<bool>> ResponseOwners::strange(core::Tenant tenant, std::string response_id) {
+  TESSERA_CO_TRY(const auto owner, co_await store_.find_owner(std::move(response_id), clock_.unix_ms()));
+  co_return owner && owner->tenant != tenant;
 }
 
-void ResponseOwners::forget(std::string_view response_id) {
-  const std::lock_guard lock(mutex_);
-  owners_.erase(std::string(response_id));
+async::Task<> ResponseOwners::forget(core::Tenant tenant, std::string response_id) {
+  const auto gone = co_await store_.delete_owner(std::move(tenant), std::move(response_id));
+  if (!gone) log_.failure("response_owner_not_forgotten", gone.error());
 }
 
 }  // namespace tessera::api

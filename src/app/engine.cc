@@ -62,6 +62,7 @@ struct Stores {
   core::Ledger& ledger() { return sqlite ? sqlite->ledger() : memory->ledger(); }
   core::BudgetStore& budgets() { return sqlite ? sqlite->budgets() : memory->budgets(); }
 };
+  core::ResponseOwnerStore& responses() { return sqlite ? sqlite->responses() : memory->responses(); }
 
 struct StoreMeans {
   async::BlockingPool& pool;
@@ -346,6 +347,9 @@ account::Spending& Engine::spending() {
 }
 account::KeyRing& Engine::keys() {
   return *parts_->keys;
+}
+core::ResponseOwnerStore& Engine::response_owners() {
+  return parts_->stores.responses();
 }
 const llm::LocalEngines& Engine::engines() const {
   return *parts_->engines;

@@ -14,6 +14,7 @@
 #include "core/documents.h"
 #include "core/model_ports.h"
 #include "core/parser.h"
+#include "core/response_owners.h"
 #include "core/retriever.h"
 #include "observe/metrics.h"
 #include "observe/process_stats.h"
@@ -86,6 +87,7 @@ class Engine {
   [[nodiscard]] account::Spending& spending();
   [[nodiscard]] const llm::LocalEngines& engines() const;
   [[nodiscard]] wire::HttpClient& http();
+  [[nodiscard]] core::ResponseOwnerStore& response_owners();
   [[nodiscard]] observe::Metrics& metrics();
   [[nodiscard]] observe::SystemSampler& sampler();
   [[nodiscard]] async::Shards& shards();

@@ -33,6 +33,7 @@ api::ApiParts api_parts(Engine& engine) {
           .keys = engine.keys(),
           .spending = engine.spending(),
           .http = engine.http(),
+          .response_owners = engine.response_owners(),
           .metrics = engine.metrics(),
           .sampler = engine.sampler(),
           .log = engine.log(),

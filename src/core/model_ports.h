@@ -53,6 +53,8 @@ class StoredResponses {
  public:
   virtual ~StoredResponses() = default;
   virtual Task<base::Result<std::string>> ask_stored(const RequestContext& context, StoredResponseAsk ask) = 0;
+  /// The events of a response, or of the rest of one, as they come (`query` says which). May be none at all.
+  virtual Task<base::Result<>> stream_stored(const RequestContext& context, StoredResponseAsk ask, RelaySink& sink) = 0;
 };
 
 /// A part of a form; the bytes belong to whoever made it.

@@ -46,6 +46,7 @@ class StoreContract : public ::testing::TestWithParam<const char*> {
   core::ConversationStore& conversations() { return harness_->conversations(); }
   core::TaskStore& tasks() { return harness_->tasks(); }
   core::KeyStore& keys() { return harness_->keys(); }
+  core::ResponseOwnerStore& responses() { return harness_->responses(); }
 
   core::PutReceipt put(core::DocumentWrite write) {
     auto receipt = sync_wait(documents().put_document(std::move(write)));
@@ -461,6 +462,33 @@ TEST_P(StoreContract, AKeyOrItsHashIsAddedOnceAndRevokedByItsOwnAppOnly) {
   EXPECT_EQ(sync_wait(keys().revoke_key({"a"}, "k", 9))->revoked_at_ms, 5) << "a second time changes nothing";
   harness_->reopen();
   EXPECT_EQ(sync_wait(keys().load_keys())->at(0).revoked_at_ms, 5);
+}
+
+TEST_P(StoreContract, TheFirstToNameAResponseOwnsItForThirtyDays) {
+  const int64_t day = 86'400'000;
+  const auto add = [&](const char* app, const char* id, int64_t at) {
+    return error_name(
+        sync_wait(responses().add_owner({.response_id = id, .tenant = {app}, .model = "m", .created_at_ms = at})));
+  };
+  const auto owner = [&](const char* id, int64_t now) {
+    const auto found = *sync_wait(responses().find_owner(id, now));
+    return found ? found->tenant.app_id : "";
+  };
+  EXPECT_EQ(add("", "r", 0), "TENANT_REQUIRED");
+  EXPECT_EQ(add("a", "", 0), "RESPONSE_ID_INVALID");
+  EXPECT_EQ(add("a", "r", day), "none");
+  EXPECT_EQ(add("b", "r", 2 * day), "none");
+  harness_->reopen();
+  EXPECT_EQ(owner("r", 2 * day), "a") << "the first";
+  EXPECT_EQ(owner("r", 31 * day), "a");
+  EXPECT_EQ(owner("r", 31 * day + 1), "") << "providers do not keep it any longer";
+  ASSERT_TRUE(sync_wait(responses().delete_owner({"b"}, "r")));
+  EXPECT_EQ(owner("r", 2 * day), "a") << "another app's is not forgotten";
+  ASSERT_TRUE(sync_wait(responses().delete_owner({"a"}, "r")));
+  EXPECT_EQ(owner("r", 2 * day), "");
+  EXPECT_EQ(add("b", "r", 3 * day), "none");
+  EXPECT_EQ(add("a", "r", 40 * day), "none") << "a name that has grown too old is free";
+  EXPECT_EQ(owner("r", 40 * day), "a");
 }
 
 TEST(Halves, EveryHalfSurvivesTheRoundTripAndFloatsRoundToTheNearest) {

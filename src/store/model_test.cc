@@ -467,6 +467,51 @@ class KeyWalk {
   std::map<Id, core::ApiKey> keys_;
 };
 
+/// Three apps name responses, and forget them, while months go by.
+class ResponseWalk {
+ public:
+  ResponseWalk(testing::Harness& harness, uint64_t seed) : harness_(harness), random_(seed) {}
+
+  void step() {
+    now_ += static_cast<int64_t>(random_.below(core::kResponseKeptMs / 20));
+    const std::string app(1, static_cast<char>('a' + random_.below(3)));
+    const std::string id = std::to_string(random_.below(60));
+    const bool known = owners_.contains(id) && owners_[id].created_at_ms >= now_ - core::kResponseKeptMs;
+    switch (random_.below(8)) {
+      case 0:
+      case 1:
+      case 2: {
+        const core::ResponseOwner owner{
+            .response_id = id, .tenant = {app}, .model = "m" + std::to_string(now_), .created_at_ms = now_};
+        ASSERT_TRUE(sync_wait(harness_.responses().add_owner(owner)));
+        if (!known) owners_[id] = owner;
+        return;
+      }
+      case 3:
+        ASSERT_TRUE(sync_wait(harness_.responses().delete_owner({app}, id)));
+        if (known && owners_[id].tenant.app_id == app) owners_.erase(id);
+        return;
+      case 4:
+        if (random_.below(10) == 0) harness_.reopen();
+        return;
+      default: {
+        const auto found = *sync_wait(harness_.responses().find_owner(id, now_));
+        ASSERT_EQ(found.has_value(), known);
+        if (!known) return;
+        EXPECT_EQ(found->tenant, owners_[id].tenant);
+        EXPECT_EQ(found->model, owners_[id].model);
+        EXPECT_EQ(found->created_at_ms, owners_[id].created_at_ms);
+      }
+    }
+  }
+
+ private:
+  testing::Harness& harness_;
+  base::SeededRandom random_;
+  int64_t now_ = 1'700'000'000'000;
+  std::map<std::string, core::ResponseOwner> owners_;
+};
+
 class StoreModel : public ::testing::TestWithParam<const char*> {
  protected:
   std::unique_ptr<testing::Harness> harness_ =
@@ -493,6 +538,12 @@ TEST_P(StoreModel, ConversationsFollowTheModel) {
 TEST_P(StoreModel, KeysFollowTheModel) {
   SCOPED_TRACE("seed " + std::to_string(seed_));
   KeyWalk walk(*harness_, seed_);
+  for (int i = 0; i < 1500 && !HasFailure(); ++i) walk.step();
+}
+
+TEST_P(StoreModel, ResponsesFollowTheModel) {
+  SCOPED_TRACE("seed " + std::to_string(seed_));
+  ResponseWalk walk(*harness_, seed_);
   for (int i = 0; i < 1500 && !HasFailure(); ++i) walk.step();
 }
 

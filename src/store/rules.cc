@@ -79,6 +79,14 @@ base::Result<> check_key(const core::ApiKey& key) {
   return {};
 }
 
+base::Result<> check_owner(const core::ResponseOwner& owner) {
+  TESSERA_CHECK(check_tenant(owner.tenant));
+  if (owner.response_id.empty()) {
+    return fail(Code::invalid, "RESPONSE_ID_INVALID", "A response needs an id.", "", "response_id");
+  }
+  return {};
+}
+
 void complete_task(core::TaskRecord& record, int64_t now_ms) {
   if (record.created_at_ms == 0) record.created_at_ms = now_ms;
   if (record.updated_at_ms == 0) record.updated_at_ms = now_ms;

@@ -9,6 +9,7 @@
 #include "core/accounts.h"
 #include "core/conversations.h"
 #include "core/documents.h"
+#include "core/response_owners.h"
 #include "core/tasks.h"
 
 /// What every implementation of the stores decides alike: checks of input, names of errors, page cursors, titles.
@@ -25,6 +26,9 @@ base::Result<> check_session(const core::Tenant& tenant, const core::Session& se
 base::Result<> check_messages(const core::Tenant& tenant, const std::vector<core::StoredMessage>& messages);
 /// Also that there is a hash of the right length.
 base::Result<> check_key(const core::ApiKey& key);
+base::Result<> check_owner(const core::ResponseOwner& owner);
+/// So many owners that are too old go with each that is new.
+inline constexpr int64_t kOwnersDropped = 16;
 base::Result<> check_task(const core::Tenant& tenant, const core::TaskRecord& record);
 /// Fills in missing times and cuts the failures to kTaskFailuresMax.
 void complete_task(core::TaskRecord& record, int64_t now_ms);

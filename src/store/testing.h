@@ -42,6 +42,7 @@ class Harness {
   virtual core::KeyStore& keys() = 0;
   virtual core::Ledger& ledger() = 0;
   virtual core::BudgetStore& budgets() = 0;
+  virtual core::ResponseOwnerStore& responses() = 0;
   /// Closes and opens it; false when the kind forgets everything then (and nothing was done).
   virtual bool reopen() = 0;
 

@@ -20,6 +20,7 @@ class MemoryHarness final : public Harness {
   core::KeyStore& keys() override { return store_.keys(); }
   core::Ledger& ledger() override { return store_.ledger(); }
   core::BudgetStore& budgets() override { return store_.budgets(); }
+  core::ResponseOwnerStore& responses() override { return store_.responses(); }
   bool reopen() override { return false; }
 
  private:
@@ -35,6 +36,7 @@ class SqliteHarness final : public Harness {
   core::KeyStore& keys() override { return store_->keys(); }
   core::Ledger& ledger() override { return store_->ledger(); }
   core::BudgetStore& budgets() override { return store_->budgets(); }
+  core::ResponseOwnerStore& responses() override { return store_->responses(); }
   bool reopen() override {
     store_.reset();
     open();

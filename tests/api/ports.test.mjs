@@ -11,7 +11,7 @@ import { Server, binary, temporaryDirectory } from "../server.mjs";
 const directory = temporaryDirectory();
 const seen = [];
 const kept = new Map();
-let provider, server, ours, theirs;
+let provider, server, start, ours, theirs;
 
 const json = (response, status, value) => {
   response.statusCode = status;
@@ -20,18 +20,32 @@ const json = (response, status, value) => {
 };
 const answer = (id, status = "completed") => ({ id, object: "response", created_at: 1, status, model: "gpt-4o-mini", output: [{ id: "msg_1", type: "message", status: "completed", role: "assistant", content: [{ type: "output_text", text: "At seven.", annotations: [] }] }], usage: { input_tokens: 5, output_tokens: 3, total_tokens: 8, input_tokens_details: { cached_tokens: 0 }, output_tokens_details: { reasoning_tokens: 0 } } });
 
+const eventText = (type, more) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
+let count = 0;
+let held, goOn;  // a promise that keeps a stream from going on after its first event
+
+async function streamed(response, id, after = -1) {
+  response.setHeader("Content-Type", "text/event-stream");
+  response.flushHeaders();
+  const events = [
+    eventText("response.created", { sequence_number: 0, response: { ...answer(id, "in_progress"), output: [] } }),
+    eventText("response.output_text.delta", { sequence_number: 1, item_id: "msg_1", output_index: 0, content_index: 0, delta: "At seven." }),
+    eventText("response.completed", { sequence_number: 2, response: answer(id) }),
+  ];
+  for (const [i, event] of events.entries()) {
+    if (i > after) response.write(event);
+    if (i === 0) await held;
+  }
+  response.end();
+}
+
 function responses(request, response, body) {
   const [, id, verb] = request.url.match(/\/responses(?:\/([^/?]+))?(?:\/(\w+))?/);
   if (!id) {
-    const made = `resp_${kept.size + 1}abc`;
+    const made = `resp_${++count}abc`;
     kept.set(made, body);
     if (!body.stream) return json(response, 200, answer(made, body.background ? "queued" : "completed"));
-    response.setHeader("Content-Type", "text/event-stream");
-    const event = (type, more) => response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`);
-    event("response.created", { sequence_number: 0, response: { ...answer(made, "in_progress"), output: [] } });
-    event("response.output_text.delta", { sequence_number: 1, item_id: "msg_1", output_index: 0, content_index: 0, delta: "At seven." });
-    event("response.completed", { sequence_number: 2, response: answer(made) });
-    return response.end();
+    return streamed(response, made);
   }
   if (!kept.has(id)) return json(response, 404, { error: { message: `Response with id '${id}' not found.`, type: "invalid_request_error", param: null, code: null } });
   if (request.method === "DELETE") {
@@ -40,6 +54,8 @@ function responses(request, response, body) {
   }
   if (verb === "cancel") return json(response, 200, answer(id, "cancelled"));
   if (verb === "input_items") return json(response, 200, { object: "list", data: [{ id: "msg_0", type: "message", role: "user", content: [{ type: "input_text", text: kept.get(id).input }] }], has_more: false });
+  const query = new URL(request.url, "http://provider").searchParams;
+  if (query.get("stream") === "true") return streamed(response, id, Number(query.get("starting_after") ?? -1));
   return json(response, 200, answer(id));
 }
 
@@ -71,7 +87,8 @@ llm: {attempts_max: 1}
   const key = (...flags) => execFileSync(binary, ["keys", "create", "--data", directory, ...flags], { encoding: "utf8", env: { PATH: process.env.PATH } }).trim();
   ours = key("--app", "ours");
   theirs = key("--app", "theirs");
-  server = await Server.start({ settings: { config, "auth.mode": "keys" }, directory });
+  start = () => Server.start({ settings: { config, "auth.mode": "keys" }, directory });
+  server = await start();
 });
 after(async () => {
   assert.equal(await server.stop(), 0);
@@ -116,8 +133,68 @@ test("another app gets at none of them", async () => {
   assert.deepEqual([follows.status, follows.json.error.param], [404, "previous_response_id"]);
   assert.equal(seen.length, before, "the provider heard nothing of it");
   assert.equal((await server.post("/v1/responses", { model: "gpt-4o-mini", input: "Go on", previous_response_id: id }, as(ours))).status, 200);
-  const stream = await server.get(`/v1/responses/${id}?stream=true`, as(ours));
-  assert.deepEqual([stream.status, stream.json.error.param], [400, "stream"]);
+});
+
+test("the events of a response that is kept come as its provider sends them, from where one stopped", async () => {
+  const openai = client(ours);
+  const { id } = await openai.responses.create({ model: "gpt-4o-mini", input: "When?", background: true });
+  const events = async (query) => {
+    const types = [];
+    for await (const event of await openai.get(`/responses/${id}`, { query: { stream: true, ...query }, stream: true })) types.push(`${event.sequence_number} ${event.type}`);
+    return types;
+  };
+  const all = ["0 response.created", "1 response.output_text.delta", "2 response.completed"];
+  assert.deepEqual(await events({}), all);
+  assert.equal(seen.at(-1).url, `/v1/responses/${id}?stream=true`);
+  assert.deepEqual(await events({ starting_after: 0 }), all.slice(1));
+  assert.equal(seen.at(-1).url, `/v1/responses/${id}?stream=true&starting_after=0`);
+  assert.deepEqual(await events({ starting_after: 2 }), [], "there is nothing more");
+  const raw = await server.get(`/v1/responses/${id}?stream=true&starting_after=1`, as(ours));
+  assert.equal(raw.headers.get("content-type"), "text/event-stream");
+  assert.equal(raw.text, eventText("response.completed", { sequence_number: 2, response: answer(id) }), "byte for byte");
+
+  // The first event is there while the provider still thinks about the second.
+  held = new Promise((resolve) => (goOn = resolve));
+  const response = await fetch(`${server.url}/v1/responses/${id}?stream=true`, { headers: as(ours) });
+  const reader = response.body.getReader();
+  const read = async () => new TextDecoder().decode((await reader.read()).value);
+  assert.match(await read(), /response\.created/);
+  goOn();
+  assert.match(await read(), /output_text\.delta/);
+  await reader.cancel();
+  held = undefined;
+
+  const before = seen.length;
+  const foreign = await server.get(`/v1/responses/${id}?stream=true`, as(theirs));
+  assert.deepEqual([foreign.status, foreign.json.error.code], [404, "RESPONSE_NOT_FOUND"]);
+  assert.equal(seen.length, before);
+  kept.delete(id);
+  const gone = await server.get(`/v1/responses/${id}?stream=true`, as(ours));
+  assert.deepEqual([gone.status, gone.json.error.code], [404, "RESPONSE_NOT_FOUND"]);
+});
+
+test("whose a response is outlives the server, killed at once or stopped in order", async () => {
+  for (const end of ["kill", "stop"]) {
+    const { id } = await client(ours).responses.create({ model: "gpt-4o-mini", input: "When?" });
+    const away = (await client(ours).responses.create({ model: "gpt-4o-mini", input: "Forget me" })).id;
+    await client(ours).responses.del(away);
+    const reading = await server.request("POST", "/v1/responses", { model: "gpt-4o-mini", input: "When?", stream: true }, as(ours));
+    const streamed = reading.text.match(/"id":"(resp_\w+)"/)[1];
+    await server[end]();
+    server = await start();
+    for (const each of [id, streamed]) {
+      assert.equal((await client(ours).responses.retrieve(each)).id, each, end);
+      assert.deepEqual([(await server.get(`/v1/responses/${each}`, as(theirs))).status, (await server.request("DELETE", `/v1/responses/${each}`, undefined, as(theirs))).status], [404, 404], end);
+    }
+    const before = seen.length;
+    assert.equal((await server.get(`/v1/responses/${away}`, as(ours))).status, 404, end);
+    const follows = await server.post("/v1/responses", { model: "gpt-4o-mini", input: "Go on", previous_response_id: id }, as(theirs));
+    assert.deepEqual([follows.status, follows.json.error.param], [404, "previous_response_id"], end);
+    assert.equal(seen.length, before, "the provider is not asked for what is not theirs");
+    assert.equal((await server.request("DELETE", `/v1/responses/${id}`, undefined, as(ours))).status, 200);
+  }
+  const unkept = await client(ours).responses.create({ model: "gpt-4o-mini", input: "When?", store: false });
+  assert.equal((await server.get(`/v1/responses/${unkept.id}`, as(ours))).status, 404, "what is not to be kept is nobody's");
 });
 
 test("the list of models has what providers offer of themselves, whatever their dialect", async () => {

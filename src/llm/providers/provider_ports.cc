@@ -99,18 +99,21 @@ class ProviderPorts final : public core::EmbeddingsRelay,
   Task<base::Result<std::string>> ask_stored(const core::RequestContext& context,
                                              core::StoredResponseAsk ask) override {
     using Verb = core::StoredResponseAsk::Verb;
-    std::string path = fmt::format("{}/{}", kind().responses, ask.response_id);
-    if (ask.verb == Verb::cancel) path += "/cancel";
-    if (ask.verb == Verb::list_items) path += "/input_items";
-    path = provider_path(kind(), path, {});
-    if (!ask.query.empty()) path += (path.contains('?') ? "&" : "?") + ask.query;
     const std::string_view method = ask.verb == Verb::remove ? "DELETE" : ask.verb == Verb::cancel ? "POST" : "GET";
     auto answer =
-        co_await client_->call(context, std::move(path), ask.verb == Verb::cancel ? "{}" : "", std::string(method));
-    if (!answer && answer.error().name == "PROVIDER_MODEL_MISSING") {  // a 404
-      co_return base::fail(Code::not_found, "RESPONSE_NOT_FOUND", answer.error().message, std::string(), "response_id");
-    }
+        co_await client_->call(context, stored_path(ask), ask.verb == Verb::cancel ? "{}" : "", std::string(method));
+    if (!answer) co_return std::unexpected(stored_error(std::move(answer).error()));
     co_return answer;
+  }
+
+  Task<base::Result<>> stream_stored(const core::RequestContext& context, core::StoredResponseAsk ask,
+                                     core::RelaySink& sink) override {
+    auto response = co_await client_->open(context, stored_path(ask), {}, {}, "GET");
+    if (!response) co_return std::unexpected(stored_error(std::move(response).error()));
+    core::RelayReport report;  // the call that made it was accounted for
+    RelayWatch watch{options().name, options().api_key, true, RelayForm::responses};
+    watch.open_end = true;
+    co_return co_await relay_events(*client_, context, *response->body, watch, {&sink, report});
   }
 
   Task<base::Result<std::vector<std::string>>> list_models(const core::RequestContext& context) override {
@@ -122,6 +125,21 @@ class ProviderPorts final : public core::EmbeddingsRelay,
  private:
   [[nodiscard]] const ProviderOptions& options() const { return client_->options(); }
   [[nodiscard]] const ProviderKind& kind() const { return *options().kind; }
+
+  [[nodiscard]] std::string stored_path(const core::StoredResponseAsk& ask) const {
+    using Verb = core::StoredResponseAsk::Verb;
+    std::string path = fmt::format("{}/{}", kind().responses, ask.response_id);
+    if (ask.verb == Verb::cancel) path += "/cancel";
+    if (ask.verb == Verb::list_items) path += "/input_items";
+    path = provider_path(kind(), path, {});
+    if (!ask.query.empty()) path += (path.contains('?') ? "&" : "?") + ask.query;
+    return path;
+  }
+
+  static base::Error stored_error(base::Error error) {
+    if (error.name != "PROVIDER_MODEL_MISSING") return error;  // not a 404
+    return base::make_error(Code::not_found, "RESPONSE_NOT_FOUND", std::move(error.message), {}, "response_id");
+  }
 
   void begin(const std::string& model, core::RelayReport& report) const {
     report.provider = options().name;

@@ -372,7 +372,7 @@ std::string_view RelayStream::finish() {
     if (error_ && error_->name == "BAD_RESPONSE") error_.reset();  // cut within an event
   }
   if (done_ || error_) return rest;
-  if (!complete()) {
+  if (!complete() && !watch_.open_end) {
     fail(base::make_error(Code::upstream, "STREAM_ENDED", "the stream just ended"));
     return rest;
   }

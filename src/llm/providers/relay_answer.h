@@ -19,6 +19,7 @@ struct RelayWatch {
   std::string_view secret;  ///< the provider's key, never passed on
   bool keep_usage = false;  ///< the event that holds nothing but usage is passed on
   RelayForm form = RelayForm::chat;
+  bool open_end = false;  ///< the stream may end anywhere: what is asked for may be behind its last word
 };
 
 /// Fills a report from a whole `/chat/completions` response, without building it. Errors: upstream BAD_RESPONSE (not

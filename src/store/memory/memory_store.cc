@@ -4,6 +4,7 @@
 #include "store/memory/memory_documents.h"
 #include "store/memory/memory_keys.h"
 #include "store/memory/memory_ledger.h"
+#include "store/memory/memory_responses.h"
 #include "store/memory/memory_tasks.h"
 
 namespace tessera::store {
@@ -16,6 +17,7 @@ struct MemoryStore::Parts {
   MemoryKeys keys;
   MemoryLedger ledger;
   MemoryBudgets budgets;
+  MemoryResponses responses;
 };
 
 MemoryStore::MemoryStore(const base::Clock& clock) : parts_(std::make_unique<Parts>(clock)) {}
@@ -38,6 +40,9 @@ core::Ledger& MemoryStore::ledger() {
 }
 core::BudgetStore& MemoryStore::budgets() {
   return parts_->budgets;
+}
+core::ResponseOwnerStore& MemoryStore::responses() {
+  return parts_->responses;
 }
 
 }  // namespace tessera::store

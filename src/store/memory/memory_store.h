@@ -6,6 +6,7 @@
 #include "core/accounts.h"
 #include "core/conversations.h"
 #include "core/documents.h"
+#include "core/response_owners.h"
 #include "core/tasks.h"
 
 namespace tessera::store {
@@ -27,6 +28,7 @@ class MemoryStore {
   [[nodiscard]] core::KeyStore& keys();
   [[nodiscard]] core::Ledger& ledger();
   [[nodiscard]] core::BudgetStore& budgets();
+  [[nodiscard]] core::ResponseOwnerStore& responses();
 
  private:
   struct Parts;

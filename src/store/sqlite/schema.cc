@@ -223,6 +223,15 @@ CREATE TABLE budgets(
   created_at_ms INTEGER NOT NULL,
   PRIMARY KEY (app_id, budget_id)
 ) STRICT, WITHOUT ROWID;
+)sql",
+                                                            R"sql(
+CREATE TABLE response_owners(
+  response_id TEXT PRIMARY KEY,
+  app_id TEXT NOT NULL,
+  model TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX response_owners_by_age ON response_owners(created_at_ms);
 )sql"};
 
 base::Result<int64_t> ask(Connection& connection, const char* sql) {

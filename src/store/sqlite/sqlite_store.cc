@@ -18,6 +18,7 @@
 #include "store/sqlite/sqlite_documents.h"
 #include "store/sqlite/sqlite_keys.h"
 #include "store/sqlite/sqlite_ledger.h"
+#include "store/sqlite/sqlite_responses.h"
 #include "store/sqlite/sqlite_tasks.h"
 #include "store/sqlite/write_queue.h"
 
@@ -137,7 +138,8 @@ struct SqliteStore::Parts {
         tasks(*writer, readers, clock),
         keys(*writer, readers),
         ledger(*writer, readers),
-        budgets(*writer, readers) {}
+        budgets(*writer, readers),
+        responses(*writer, readers) {}
 
   // In this order: the readers close first, then the writer (which then folds the log into the file), then the lock.
   LockFile lock;
@@ -150,6 +152,7 @@ struct SqliteStore::Parts {
   SqliteKeys keys;
   SqliteLedger ledger;
   SqliteBudgets budgets;
+  SqliteResponses responses;
 };
 
 base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteOptions options, async::BlockingPool& pool,
@@ -200,6 +203,9 @@ core::Ledger& SqliteStore::ledger() {
 }
 core::BudgetStore& SqliteStore::budgets() {
   return parts_->budgets;
+}
+core::ResponseOwnerStore& SqliteStore::responses() {
+  return parts_->responses;
 }
 
 size_t SqliteStore::waiting_writes() const {

@@ -14,6 +14,7 @@
 #include "core/accounts.h"
 #include "core/conversations.h"
 #include "core/documents.h"
+#include "core/response_owners.h"
 #include "core/tasks.h"
 
 namespace tessera::store {
@@ -66,3 +67,4 @@ class SqliteStore {
 };
 
 }  // namespace tessera::store
+  [[nodiscard]] core::ResponseOwnerStore& responses();

@@ -76,7 +76,8 @@ TEST(SqliteFile, OfTheFirstSchemaIsBroughtUpToDate) {
   {
     const auto connection = *Connection::open(folder.file("tessera.db"), Connection::Mode::read_write);
     ASSERT_TRUE(connection
-                    ->execute("DROP TABLE budgets; DROP TABLE usage_days; DROP TABLE ledger; DROP TABLE api_keys; "
+                    ->execute("DROP TABLE response_owners; DROP TABLE budgets; DROP TABLE usage_days; DROP TABLE "
+                              "ledger; DROP TABLE api_keys; "
                               "DROP INDEX documents_by_source; ALTER TABLE documents DROP COLUMN source_stamp; "
                               "PRAGMA user_version = 1")
                     .has_value());
