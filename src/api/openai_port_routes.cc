@@ -123,6 +123,7 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::embeddings(Call& call, core::
 async::Task<base::Result<Reply>> OpenAiPortRoutes::responses(Call& call) {
   TESSERA_CO_TRY(CompletionAsk ask, read_ask(call.request.body, RelayedForm::other));
   call.context.user_id = std::move(ask.user);
+  if (ask.background) call.context.priority = core::Priority::background;
   core::RelayRequest request = std::move(ask.request);
   if (request.model.empty()) request.model = parts_.models.default_model();
   TESSERA_CO_TRY(const auto port, port_of(parts_, request.model, &core::ModelPorts::responses,

@@ -126,13 +126,21 @@ void write_json_content(JsonWriter& out, std::string_view schema) {
   out.field("$ref", reference(schema)).end_object().end_object().end_object();
 }
 
-void write_parameters(JsonWriter& out, std::string_view path) {
+void write_parameters(JsonWriter& out, const RouteSpec& route) {
+  const std::string_view path = route.path;
   out.key("parameters").begin_array();
   for (size_t open = path.find('{'); open != std::string_view::npos; open = path.find('{', open + 1)) {
     std::string_view name = path.substr(open + 1, path.find('}', open) - open - 1);
     if (name.ends_with("...")) name.remove_suffix(3);
     out.begin_object().field("name", name).field("in", "path").field("required", true);
     out.key("schema").begin_object().field("type", "string").end_object().end_object();
+  }
+  if (takes_priority(route)) {
+    out.begin_object().field("name", kPriorityHeader).field("in", "header");
+    out.field("description", "Who waits: people, who go first where models are busy, or a batch");
+    out.key("schema").begin_object().field("type", "string");
+    write_words(out, "interactive|background");
+    out.end_object().end_object();
   }
   out.end_array();
 }
@@ -142,7 +150,7 @@ void write_operation(JsonWriter& out, const RouteSpec& route) {
   for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
   out.key(method).begin_object().field("operationId", route.name).field("summary", route.summary);
   out.field("x-scope", to_string(route.scope)).field("x-sla-ms", tier_promise(route.tier).count());
-  write_parameters(out, route.path);
+  write_parameters(out, route);
   if (route.request_schema != "none") {
     out.key("requestBody").begin_object();
     write_json_content(out, route.request_schema);

@@ -121,6 +121,18 @@ base::Result<> set_deadline(const PipelineState& state, Call& call) {
   return {};
 }
 
+base::Result<> read_priority(const PipelineState&, Call& call) {
+  if (call.route == nullptr || !takes_priority(*call.route)) return {};
+  const auto said = call.request.header(kPriorityHeader);
+  if (!said || *said == "interactive") return {};
+  if (*said != "background") {
+    return base::fail(base::Code::invalid, "INVALID_HEADER",
+                      fmt::format("The header {} is \"interactive\" or \"background\".", kPriorityHeader));
+  }
+  call.context.priority = core::Priority::background;
+  return {};
+}
+
 base::Result<> require_route(const PipelineState&, Call& call) {
   if (call.route != nullptr) return {};
   if (!call.allow.empty()) {
@@ -151,8 +163,10 @@ constexpr Stage kPipeline[] = {
     {"scope", check_scope, nullptr},
     // After all refusals that cost nothing: what is refused for another reason does not count against the limit.
     {"rate_limit", admit, nullptr},
-    // Last: the clock of the route's tier starts with the request, but only work that will be done has a deadline.
+    // The clock of the route's tier starts with the request, but only work that will be done has a deadline.
     {"deadline", set_deadline, nullptr},
+    // Says how to do the work that was let in.
+    {"priority", read_priority, nullptr},
 };
 
 }  // namespace

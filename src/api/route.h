@@ -45,6 +45,12 @@ struct RouteSpec {
   std::string_view summary;
 };
 
+/// Whether the header says who waits for the answer: on routes that have models work.
+constexpr bool takes_priority(const RouteSpec& route) {
+  return route.method == wire::Method::post && route.scope == Scope::chat && route.tier >= Tier::t3;
+}
+inline constexpr std::string_view kPriorityHeader = "X-Tessera-Priority";
+
 std::span<const RouteSpec, kRouteCount> all_routes();
 std::string_view to_string(Scope scope);
 /// Errors are bugs of ours: the name must exist or be "none" (then nullptr).

@@ -50,6 +50,35 @@ llm: {attempts_max: 1}
   });
 });
 
+test("people go before batches, which say so in a header or by their service tier", async () => {
+  await serving(`providers:
+  - {name: home, base_url: "${home.url}/v1", models: [llama3], concurrent_max: 1}
+llm: {attempts_max: 1, high_priority_timeout_ms: 20s, default_priority_timeout_ms: 20s}
+`, async (server) => {
+    const waiting = async (count) => {
+      const deadline = Date.now() + 5000;
+      while (!(await server.get("/metrics")).text.includes(`tessera_llm_queue_length{endpoint="home"} ${count}\n`)) assert.ok(Date.now() < deadline, `${count} wait`);
+    };
+    for (const [batch, more, headers] of [["header", {}, { "X-Tessera-Priority": "background" }], ["tier", { service_tier: "flex" }, {}]]) {
+      await home.reset();
+      const first = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ messages, model: "llama3", user: "first", stream: true, mock: { tokens: 8, rate: 10 } }) });
+      const reader = first.body.getReader();
+      await reader.read();  // it has the only place now
+      const later = server.post("/v1/chat/completions", { messages, model: "llama3", user: batch, ...more }, headers);
+      await waiting(1);
+      const sooner = server.post("/chat", { message: "What does the ferry cost?", model: "llama3" }, { "X-Tessera-Priority": "interactive" });
+      await waiting(2);
+      while (!(await reader.read()).done);
+      assert.deepEqual((await Promise.all([later, sooner])).map((reply) => reply.status), [200, 200]);
+      assert.deepEqual((await seenBy(home, 3)).map((body) => body.user ?? "person"), ["first", "person", batch]);
+    }
+    const odd = await server.post("/chat", { message: "Now!" }, { "X-Tessera-Priority": "urgent" });
+    assert.deepEqual([odd.status, odd.json.error.code], [400, "INVALID_HEADER"]);
+    const contract = (await server.get("/openapi.json")).json.paths;
+    assert.ok(contract["/chat"].post.parameters.some((each) => each.in === "header" && each.name === "X-Tessera-Priority"));
+  });
+});
+
 test("auto with nobody configured quotes the documents", async () => {
   await serving("chat: {default_model: auto}\n", async (server) => {
     for (const model of [undefined, "auto"]) {
