@@ -14,13 +14,15 @@ using async::sync_wait;
 class ToldModel final : public core::ChatModel {
  public:
   core::Usage usage;
+  std::vector<std::string> limit;  ///< that the last call was told of
   bool fails = false;
   int calls = 0;
 
   [[nodiscard]] bool relays() const override { return true; }
-  core::Task<base::Result<std::string>> relay(const core::RequestContext&, const core::RelayRequest&, core::RelaySink*,
-                                              core::RelayReport& report) override {
+  core::Task<base::Result<std::string>> relay(const core::RequestContext& context, const core::RelayRequest&,
+                                              core::RelaySink*, core::RelayReport& report) override {
     ++calls;
+    limit = context.only_models == nullptr ? std::vector<std::string>() : *context.only_models;
     if (fails) co_return base::fail(base::Code::upstream, "BROKEN", "It broke.");
     report.usage = usage;
     report.usage_reported = true;
@@ -45,15 +47,31 @@ class ToldEmbeddings final : public core::EmbeddingsRelay {
   }
 };
 
+class ToldResponses final : public core::ResponsesRelay {
+ public:
+  core::Task<base::Result<std::string>> respond(const core::RequestContext&, const core::RelayRequest&,
+                                                core::RelaySink*, core::RelayReport&) override {
+    co_return "{}";
+  }
+};
+
 class OneModel final : public core::ModelCatalog {
  public:
   std::shared_ptr<ToldModel> model = std::make_shared<ToldModel>();
   [[nodiscard]] base::Result<std::shared_ptr<core::ChatModel>> find(std::string_view) const override { return model; }
-  [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view) const override { return std::nullopt; }
+  [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view id) const override {
+    if (id == "missing") return std::nullopt;
+    core::ModelInfo info{.id = std::string(id), .provider = "p"};
+    if (id == "auto") info.choices = std::make_shared<const std::vector<std::string>>(choices);
+    return info;
+  }
+  std::vector<std::string> choices{"x", "p/x", "y"};
+  std::string usual = "first";
   [[nodiscard]] std::vector<core::ModelInfo> list() const override { return {}; }
-  [[nodiscard]] std::string default_model() const override { return "first"; }
-  [[nodiscard]] core::ModelPorts ports(std::string_view) const override {
+  [[nodiscard]] std::string default_model() const override { return usual; }
+  [[nodiscard]] core::ModelPorts ports(std::string_view id) const override {
     core::ModelPorts ports;
+    if (id == "answering") ports.responses = std::make_shared<ToldResponses>();
     ports.embeddings = std::make_shared<ToldEmbeddings>();
     return ports;
   }
@@ -95,6 +113,41 @@ TEST(KeyedModels, LetThroughTheModelsOfTheKeyOnly) {
   EXPECT_EQ(world.relay("", 4), "done") << "the default model";
   EXPECT_EQ(world.relay("c", 4), "MODEL_NOT_ALLOWED");
   EXPECT_EQ(world.models.model->calls, 3);
+}
+
+TEST(KeyedModels, LetANameThatChoosesChooseAmongTheModelsOfTheKey) {
+  World world;
+  EXPECT_EQ(world.relay("auto", 4), "done");
+  EXPECT_TRUE(world.models.model->limit.empty());
+  world.use_key({"p/x", "z"}, 0);
+  EXPECT_EQ(world.relay("auto", 4), "done");
+  EXPECT_EQ(world.models.model->limit, (std::vector<std::string>{"p/x", "z"})) << "so that no other one answers";
+  world.use_key({"z"}, 0);
+  EXPECT_EQ(world.relay("auto", 4), "MODEL_NOT_ALLOWED");
+  world.use_key({"auto"}, 0);
+  EXPECT_EQ(world.relay("auto", 4), "done");
+}
+
+TEST(KeyedModels, KnowWhoAnswersWhenNobodyIsNamed) {
+  World world;
+  using enum core::ModelUse;
+  const auto pick = [&](core::ModelUse use) { return world.keyed.default_for(world.context, use); };
+  EXPECT_EQ(pick(chat), "first");
+  world.use_key({}, 0);
+  EXPECT_EQ(pick(chat), "first");
+  world.use_key({"z", "first"}, 0);
+  EXPECT_EQ(pick(chat), "first") << "the usual one may be used";
+  world.use_key({"missing", "z", "answering"}, 0);
+  EXPECT_EQ(pick(chat), "z") << "the first that there is";
+  EXPECT_EQ(pick(responses), "answering") << "the first that can";
+  world.use_key({"missing"}, 0);
+  EXPECT_EQ(pick(chat), "first");
+  EXPECT_EQ(world.relay("first", 4), "MODEL_NOT_ALLOWED");
+  world.models.usual = "auto";
+  world.use_key({"z", "y"}, 0);
+  EXPECT_EQ(pick(chat), "auto") << "which chooses among those";
+  world.use_key({"z"}, 0);
+  EXPECT_EQ(pick(chat), "z");
 }
 
 TEST(KeyedModels, AskTheKeyForTheOtherPortsToo) {

@@ -125,7 +125,9 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::responses(Call& call) {
   call.context.user_id = std::move(ask.user);
   if (ask.background) call.context.priority = core::Priority::background;
   core::RelayRequest request = std::move(ask.request);
-  if (request.model.empty()) request.model = parts_.models.default_model();
+  if (request.model.empty()) {
+    request.model = parts_.models.default_for(call.context, core::ModelUse::responses);
+  }
   TESSERA_CO_TRY(const auto port, port_of(parts_, request.model, &core::ModelPorts::responses,
                                           "answer /v1/responses; ask /v1/chat/completions"));
   const core::Tenant& tenant = call.context.tenant;
@@ -161,9 +163,6 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::stored_response(Call& call, c
   const auto port = model ? parts_.models.ports(*model).stored_responses : nullptr;
   if (port == nullptr) co_return std::unexpected(no_response());
   ask.query = call.request.query;
-  core::StageTimer timer(call.context, "model");
-  Reply reply;
-  TESSERA_CO_TRY(reply.body, co_await port->ask_stored(call.context, ask));
   if (verb == core::StoredResponseAsk::Verb::get && call.request.query_value("stream").value_or("") == "true") {
     const auto relay = [&](const core::RequestContext& context,
                            core::RelaySink* sink) -> async::Task<base::Result<std::string>> {
@@ -172,6 +171,9 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::stored_response(Call& call, c
     };
     co_return co_await write_relayed(parts_, call, true, relay);
   }
+  core::StageTimer timer(call.context, "model");
+  Reply reply;
+  TESSERA_CO_TRY(reply.body, co_await port->ask_stored(call.context, ask));
   if (verb == core::StoredResponseAsk::Verb::remove) {
     co_await owners_.forget(call.context.tenant, std::move(ask.response_id));
   }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "account/keyed_models.h"
 #include "api/body.h"
 #include "api/errors.h"
 #include "api/json_writer.h"
@@ -135,7 +136,9 @@ async::Task<base::Result<Reply>> OpenAiRoutes::chat_completions(Call& call) {
   TESSERA_CO_TRY(CompletionAsk ask, read_ask(call.request.body, RelayedForm::chat));
   call.context.user_id = std::move(ask.user);
   if (ask.background) call.context.priority = core::Priority::background;
-  if (ask.request.model.empty()) ask.request.model = parts_.models.default_model();
+  if (ask.request.model.empty()) {
+    ask.request.model = parts_.models.default_for(call.context, core::ModelUse::chat);
+  }
   TESSERA_CO_TRY(const auto model, parts_.models.find(ask.request.model));
   if (!ask.extended && model->relays()) {
     co_return co_await relay_completion(parts_, call, *model, std::move(ask.request));
@@ -152,7 +155,7 @@ async::Task<base::Result<Reply>> OpenAiRoutes::own_completion(Call& call) {
   TESSERA_CO_TRY(const Body body, Body::parse(call.request.body, *find_schema("ChatCompletionRequest")));
   TESSERA_CO_TRY(core::ChatRequest request, request_from_body(body));
   TESSERA_CO_TRY(chat::CompletionExtension extension, extension_from_body(body));
-  if (request.model.empty()) request.model = parts_.models.default_model();
+  if (request.model.empty()) request.model = parts_.models.default_for(call.context, core::ModelUse::chat);
   if (body.boolean("stream").value_or(false)) {
     bool include_usage = false;
     if (const auto options = body.object("stream_options"))
@@ -261,7 +264,7 @@ async::Task<base::Result<Reply>> OpenAiRoutes::list_models(Call& call) {
   JsonWriter out;
   out.begin_object().field("object", "list").key("data").begin_array();
   for (const core::ModelInfo& info : parts_.models.list()) {
-    if (call.grant != nullptr && !call.grant->allows_model(info.id)) continue;
+    if (call.grant != nullptr && !account::may_use(*call.grant, info)) continue;
     out.raw(model_json(info.id, info.provider, 0));
   }
   if (parts_.provider_models != nullptr) {
@@ -281,8 +284,10 @@ async::Task<base::Result<Reply>> OpenAiRoutes::list_models(Call& call) {
 async::Task<base::Result<Reply>> OpenAiRoutes::get_model(Call& call) {
   const std::string id = call.param("model");
   Reply reply;
-  const bool allowed = call.grant == nullptr || call.grant->allows_model(id);
-  if (const auto info = parts_.models.info(id); info && allowed) {
+  const auto info = parts_.models.info(id);
+  const bool allowed =
+      call.grant == nullptr || call.grant->allows_model(id) || (info && account::may_use(*call.grant, *info));
+  if (info && allowed) {
     reply.body = model_json(info->id, info->provider, 0);
   } else if (parts_.embedders.find(id)) {
     reply.body = model_json(id, "tessera", 0);

@@ -56,6 +56,9 @@ class MeteredCatalog final : public core::ModelCatalog {
   [[nodiscard]] std::optional<core::ModelInfo> info(std::string_view id) const override { return inner_.info(id); }
   [[nodiscard]] std::vector<core::ModelInfo> list() const override { return inner_.list(); }
   [[nodiscard]] std::string default_model() const override { return inner_.default_model(); }
+  [[nodiscard]] std::string default_for(const core::RequestContext& context, core::ModelUse use) const override {
+    return inner_.default_for(context, use);
+  }
   [[nodiscard]] core::ModelPorts ports(std::string_view id) const override;
 
  private:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "llm/providers/provider_ports.h"
@@ -27,32 +28,7 @@ base::Millis patience(base::Millis configured, base::Millis provider, base::Mill
   return provider == initial && known > base::Millis(0) ? known : provider;
 }
 
-// The model that a provider is known for: the first that it lists, else the first entry that names it.
-std::string first_model(const ProviderSettings& provider, const std::vector<RoutedModelSettings>& entries) {
-  if (!provider.models.empty()) return provider.models.front();
-  const auto found = std::ranges::find_if(entries, [&](const RoutedModelSettings& entry) {
-    return std::ranges::find(entry.providers, provider.name) != entry.providers.end();
-  });
-  return found == entries.end() ? std::string() : found->upstream;
-}
-
 }  // namespace
-
-std::vector<ModelPlace> automatic_models(const config::Settings& settings, std::string_view local,
-                                         const std::vector<std::string>& local_models) {
-  std::vector<ModelPlace> places;
-  const bool any = settings.llm.provider == "auto";
-  const auto wanted = [&](std::string_view provider) { return any || settings.llm.provider == provider; };
-  if (!local_models.empty() && wanted(local)) places.push_back({std::string(local), local_models.front()});
-  for (const std::string_view location : {"local", "cloud"}) {
-    for (const ProviderSettings& provider : settings.providers) {
-      if (provider.location != location || !wanted(provider.name)) continue;
-      std::string model = first_model(provider, settings.models);
-      if (!model.empty()) places.push_back({provider.name, std::move(model)});
-    }
-  }
-  return places;
-}
 
 ModelRoutes::ModelRoutes(const config::Settings& settings, Means means)
     : settings_(settings), means_(std::move(means)) {
@@ -145,6 +121,22 @@ std::vector<ModelRoutes::Place> ModelRoutes::places_of(std::string_view name) co
   RoutedModelSettings plain;
   plain.upstream = name;
   return places_of(plain);
+}
+
+std::vector<std::string> ModelRoutes::names_of(const Place& place) const {
+  std::vector<std::string> names;
+  const auto consider = [&](const std::string& name) {
+    const std::vector<Place> places = places_of(name);
+    if (std::ranges::find(places, place) == places.end()) return;
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  consider(place.model);
+  consider(place.full_name());
+  for (const RoutedModelSettings& entry : settings_.models) {
+    consider(entry.name);
+    for (const std::string& alias : entry.aliases) consider(alias);
+  }
+  return names;
 }
 
 llm::ProviderOptions ModelRoutes::provider_options(const Line& line, const std::string& model,
@@ -276,8 +268,17 @@ std::shared_ptr<core::ChatModel> ModelRoutes::router_over(std::vector<llm::Candi
 std::shared_ptr<core::ChatModel> ModelRoutes::route(const Plan& plan) {
   std::vector<llm::Candidate> candidates;
   int64_t group = 0;
+  // Whoever may use `auto` may use all that it chooses from; else a key must list what stands in for its models.
+  const auto add = [&](const Place& place, const RoutedModelSettings* entry, bool own) {
+    const size_t before = candidates.size();
+    add_candidates(candidates, place, entry, group);
+    if (own && !plan.one_by_one) return;
+    std::vector<std::string> names = names_of(place);
+    if (plan.one_by_one) names.push_back(plan.name);
+    for (size_t i = before; i < candidates.size(); ++i) candidates[i].names = names;
+  };
   for (const Place& place : plan.places) {
-    add_candidates(candidates, place, plan.entry, group);
+    add(place, plan.entry, true);
     // What is here already is not shared with what costs.
     if (plan.one_by_one || place.provider == means_.local.provider) ++group;
   }
@@ -286,9 +287,7 @@ std::shared_ptr<core::ChatModel> ModelRoutes::route(const Plan& plan) {
     const size_t before = candidates.size();
     const RoutedModelSettings* entry = entry_of(name);
     for (const Place& place : places_of(name)) {
-      const bool known = std::ranges::any_of(
-          plan.places, [&](const Place& each) { return each.provider == place.provider && each.model == place.model; });
-      if (!known) add_candidates(candidates, place, entry, group);
+      if (std::ranges::find(plan.places, place) == plan.places.end()) add(place, entry, false);
     }
     for (size_t i = before; i < candidates.size(); ++i) candidates[i].only_on_rate_limit = only_on_rate_limit;
   };
@@ -355,6 +354,9 @@ std::vector<llm::CatalogRoute> ModelRoutes::named() {
     llm::CatalogRoute made;
     made.info.id = plan.name;
     made.info.provider = plan.places.front().provider;
+    std::vector<std::string> choices;
+    for (const Place& place : plan.places) std::ranges::move(names_of(place), std::back_inserter(choices));
+    made.info.choices = std::make_shared<const std::vector<std::string>>(std::move(choices));
     made.model = route(plan);
     made.ports = with_responses({}, made.model);
     routes.push_back(std::move(made));

@@ -40,6 +40,7 @@ struct ModelPlace {
   std::string provider;
   std::string model;  ///< as the provider calls it
   [[nodiscard]] std::string full_name() const { return provider + "/" + model; }
+  bool operator==(const ModelPlace&) const = default;
 };
 
 /// Who answers the model `auto`, one after the other: the first of the local models (`local_models` of the provider
@@ -91,6 +92,8 @@ class ModelRoutes {
   [[nodiscard]] std::vector<Place> places_of(std::string_view name) const;
   [[nodiscard]] std::vector<Place> places_of(const config::RoutedModelSettings& entry) const;
   [[nodiscard]] const config::RoutedModelSettings* entry_of(std::string_view name) const;
+  /// Whatever may be asked for to reach it: what a key that is limited to some models has to list.
+  [[nodiscard]] std::vector<std::string> names_of(const Place& place) const;
   [[nodiscard]] bool has_provider(std::string_view name) const;
   void add_candidates(std::vector<llm::Candidate>& to, const Place& place, const config::RoutedModelSettings* entry,
                       int64_t group);

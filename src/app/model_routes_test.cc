@@ -76,7 +76,7 @@ class Routes : public ::testing::Test {
     core::RelayRequest request;
     request.model = model;
     core::RelayReport report;
-    const auto answer = async::sync_wait((*found)->relay({}, request, nullptr, report));
+    const auto answer = async::sync_wait((*found)->relay(context, request, nullptr, report));
     return answer ? *answer : answer.error().name;
   }
   void fail(const std::string& where, base::Code code, const std::string& name) {
@@ -92,6 +92,7 @@ class Routes : public ::testing::Test {
   std::unique_ptr<llm::ModelCatalog> catalog;
   std::string catalog_default = "auto";
   std::map<std::string, base::Error> errors;
+  core::RequestContext context;
 };
 
 TEST_F(Routes, ModelsGoToTheirProviders) {
@@ -184,6 +185,53 @@ TEST_F(Routes, AutoTakesTurnsNotSharesAndEndsWithTheFallbacks) {
   EXPECT_EQ(ask("auto"), "c big") << "the entry that names it says what it serves";
   fail("c", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
   EXPECT_EQ(ask("auto"), "d spare");
+}
+
+TEST_F(Routes, WhoMayUseSomeModelsOnlyIsAnsweredByNoOther) {
+  settings.providers = {provider("a", {"m", "cheap"}), provider("b", {"m"}), provider("c", {"x"})};
+  settings.models = {entry("smart", "m"), entry("spare", "x")};
+  settings.models[0].providers = {"a"};
+  settings.models[0].fallbacks = {"b/m", "spare"};
+  settings.models[0].cheaper = "cheap";
+  settings.models[1].providers = {"c"};
+  settings.models[1].aliases = {"second"};
+  build();
+  const auto limit = [&](std::vector<std::string> names) {
+    context.only_models = std::make_shared<const std::vector<std::string>>(std::move(names));
+  };
+  limit({"smart"});
+  EXPECT_EQ(ask("smart"), "a m");
+  fail("a", base::Code::exhausted, "PROVIDER_RATE_LIMIT");
+  EXPECT_EQ(ask("smart"), "PROVIDER_RATE_LIMIT") << "neither the cheaper one nor a fallback";
+  limit({"smart", "second"});
+  EXPECT_EQ(ask("smart"), "c x") << "by an alias of the fallback";
+  limit({"smart", "b/m", "cheap"});
+  EXPECT_EQ(ask("smart"), "b m");
+  context.only_models = nullptr;
+  EXPECT_EQ(ask("smart"), "b m");
+}
+
+TEST_F(Routes, AutoChoosesAmongWhatItsCallerMayUse) {
+  settings.providers = {provider("a", {"m"}), provider("b", {"n"}), provider("c", {"spare"})};
+  settings.models = {entry("nice", "n")};
+  settings.llm.fallbacks = {"c/spare"};
+  build();
+  const auto limit = [&](std::vector<std::string> names) {
+    context.only_models = std::make_shared<const std::vector<std::string>>(std::move(names));
+  };
+  EXPECT_EQ(*catalog->info("auto")->choices,
+            (std::vector<std::string>{"m", "a/m", "n", "b/n", "nice", "spare", "c/spare"}));
+  EXPECT_EQ(catalog->info("m")->choices, nullptr);
+  limit({"auto"});
+  EXPECT_EQ(ask("auto"), "a m");
+  limit({"nice"});
+  EXPECT_EQ(ask("auto"), "b n");
+  limit({"b/n"});
+  EXPECT_EQ(ask("auto"), "b n");
+  fail("b", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("auto"), "PROVIDER_UNAVAILABLE");
+  limit({"other"});
+  EXPECT_EQ(ask("auto"), "MODEL_NOT_ALLOWED");
 }
 
 TEST_F(Routes, LocalModelsComeBeforeThoseOfTheSameNameElsewhere) {

@@ -137,6 +137,7 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
   if (std::ranges::none_of(named, is_auto)) {
     llm::CatalogRoute made;  // nobody else is there
     made.info = {.id = "auto", .provider = entries.front().provider, .needs_sources = true};
+    made.info.choices = std::make_shared<const std::vector<std::string>>(entries.front().models);
     made.model = entries.front().model;
     named.push_back(std::move(made));
   }

@@ -115,7 +115,8 @@ core::Task<base::Result<>> ChatService::answer(Work& work) {
   TESSERA_CO_CHECK(check_turn(work.turn));
   TESSERA_CO_CHECK(work.context.check(parts_.clock));
   auto& response = work.response;
-  response.model = work.turn.model.empty() ? parts_.models.default_model() : work.turn.model;
+  response.model = work.turn.model;
+  if (response.model.empty()) response.model = parts_.models.default_for(work.context, core::ModelUse::chat);
   TESSERA_CO_TRY(work.model, parts_.models.find(response.model));
   const auto info = parts_.models.info(response.model);
   work.needs_sources = info && info->needs_sources;

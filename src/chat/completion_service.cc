@@ -53,7 +53,9 @@ core::Task<base::Result<CompletionResult>> CompletionService::complete(const cor
   if (work.request.messages.empty()) {
     co_return base::fail(Code::invalid, "EMPTY_MESSAGES", "messages is empty; send at least one.", "", "messages");
   }
-  if (work.request.model.empty()) work.request.model = parts_.models.default_model();
+  if (work.request.model.empty()) {
+    work.request.model = parts_.models.default_for(work.context, core::ModelUse::chat);
+  }
   TESSERA_CO_TRY(work.model, parts_.models.find(work.request.model));
   const auto info = parts_.models.info(work.request.model);
   work.needs_sources = info && info->needs_sources;

@@ -34,4 +34,8 @@ ModelPorts ModelCatalog::ports(std::string_view) const {
   return {};
 }
 
+std::string ModelCatalog::default_for(const RequestContext&, ModelUse) const {
+  return default_model();
+}
+
 }  // namespace tessera::core

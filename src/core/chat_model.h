@@ -128,9 +128,14 @@ struct ModelInfo {
   std::string provider;                   ///< "extractive", "mock", "openai", ...
   bool needs_sources = false;             ///< answers from retrieved passages only
   const ModelProfile* profile = nullptr;  ///< null: nothing is known; valid as long as the catalogue
+  /// Of a name that stands for a choice ("auto"): names of the models among which it chooses; else null.
+  std::shared_ptr<const std::vector<std::string>> choices = {};
 };
 
 struct ModelPorts;
+
+/// What a model is wanted for.
+enum class ModelUse : uint8_t { chat, responses };
 
 /// The models of this server by name. Thread-safe.
 class ModelCatalog {
@@ -141,6 +146,8 @@ class ModelCatalog {
   [[nodiscard]] virtual std::optional<ModelInfo> info(std::string_view id) const = 0;
   [[nodiscard]] virtual std::vector<ModelInfo> list() const = 0;
   [[nodiscard]] virtual std::string default_model() const = 0;
+  /// Who answers a request that names no model: default_model(), or what its caller may use instead.
+  [[nodiscard]] virtual std::string default_for(const RequestContext& context, ModelUse use) const;
   /// What the provider of that model does besides chat (model_ports.h); nothing when there is no such model.
   [[nodiscard]] virtual ModelPorts ports(std::string_view id) const;
 };

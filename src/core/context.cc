@@ -41,6 +41,12 @@ std::vector<std::string> RequestTrace::passed_budgets() const {
   return passed_budgets_;
 }
 
+bool RequestContext::may_use_one_of(const std::vector<std::string>& names) const {
+  return only_models == nullptr || std::ranges::any_of(names, [this](const std::string& name) {
+           return std::ranges::find(*only_models, name) != only_models->end();
+         });
+}
+
 base::Result<> RequestContext::check(const base::Clock& clock) const {
   if (cancel.cancelled()) {
     return base::fail(base::Code::cancelled, "REQUEST_CANCELLED", "The request was cancelled.");

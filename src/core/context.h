@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -58,7 +59,11 @@ struct RequestContext {
   base::SteadyTime deadline = base::SteadyTime::max();
   async::CancelToken cancel;
   RequestTrace* trace = nullptr;  ///< may be null
+  /// Names of the only models that may answer, whoever chooses among them; null: any.
+  std::shared_ptr<const std::vector<std::string>> only_models = {};
 
+  /// Whether one of a model's names is among only_models, or there is no such rule.
+  [[nodiscard]] bool may_use_one_of(const std::vector<std::string>& names) const;
   /// An error when the request is cancelled or its deadline has passed, else success.
   [[nodiscard]] base::Result<> check(const base::Clock& clock) const;
 };

@@ -1,10 +1,11 @@
 // Who answers a request, and with what: the model auto, what a model's entry fills in, conversations that are too long.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { MockLlm } from "../mock_llm.mjs";
-import { Server, temporaryDirectory } from "../server.mjs";
+import { Server, binary, temporaryDirectory } from "../server.mjs";
 
 const messages = [{ role: "user", content: "What does the ferry to Holm cost?" }];
 let home, cloud;
@@ -48,6 +49,47 @@ llm: {attempts_max: 1}
     for (const [how, asked] of Object.entries(asks)) assert.equal(await asked(), "gpt-4o-mini", how);
     home = await MockLlm.start("--text");
   });
+});
+
+test("a key limited to some models is answered by no other: fallbacks, auto and requests that name none", async () => {
+  const directory = temporaryDirectory();
+  const config = join(directory, "tessera.yaml");
+  writeFileSync(config, `providers:
+  - {name: home, location: local, base_url: "${home.url}/v1", models: [llama3]}
+  - {name: cloud, location: cloud, base_url: "${cloud.url}/v1", api_key: k-cloud-1234, models: [gpt-4o-mini, gpt-4o]}
+llm: {attempts_max: 1, fallbacks: [gpt-4o]}
+`);
+  const key = (models) => execFileSync(binary, ["keys", "create", "--data", directory, ...(models ? ["--models", models] : [])], { encoding: "utf8", env: { PATH: process.env.PATH } }).trim();
+  const keys = { all: key(), home: key("llama3"), mini: key("gpt-4o-mini"), last: key("missing,gpt-4o"), none: key("missing"), both: key("llama3,gpt-4o") };
+  const server = await Server.start({ settings: { config, "auth.mode": "keys" }, directory });
+  const as = (name) => ({ Authorization: `Bearer ${keys[name]}` });
+  const asked = async (name, more = {}, path = "/v1/chat/completions") => {
+    const answer = await server.post(path, { ...(path === "/chat" ? { message: "What does the ferry cost?" } : { messages }), ...more }, as(name));
+    return answer.json.model ?? `${answer.status} ${answer.json.error.code}`;
+  };
+  const listed = async (name) => (await server.get("/v1/models", as(name))).json.data.map((model) => model.id).filter((id) => !id.startsWith("tessera/"));
+  for (const path of ["/v1/chat/completions", "/chat"]) {
+    assert.equal(await asked("all", {}, path), "llama3", path);
+    assert.equal(await asked("mini", {}, path), "gpt-4o-mini", `${path}: auto, among the key's`);
+    assert.equal(await asked("mini", { model: "auto" }, path), "gpt-4o-mini", path);
+    assert.equal(await asked("last", {}, path), "gpt-4o", `${path}: the first of the key's that there is`);
+    assert.equal(await asked("none", {}, path), "403 MODEL_NOT_ALLOWED", path);
+    assert.equal(await asked("mini", { model: "gpt-4o" }, path), "403 MODEL_NOT_ALLOWED", path);
+  }
+  assert.deepEqual(await listed("mini"), ["gpt-4o-mini", "auto"]);
+  assert.deepEqual(await listed("last"), ["gpt-4o"]);
+  await home.stop();
+  await cloud.reset();
+  assert.equal(await asked("all", { model: "llama3" }), "gpt-4o", "the fallback");
+  assert.equal(await asked("both", { model: "llama3" }), "gpt-4o", "which this key lists");
+  const before = (await cloud.transcript()).length;
+  for (const model of ["llama3", "auto", undefined]) {
+    for (const stream of [false, true]) assert.match(await asked("home", { model, stream }), /^50[234] /, `${model}`);
+    assert.match(await asked("home", { model }, "/chat"), /^50[234] /, `${model}`);
+  }
+  assert.equal((await cloud.transcript()).length, before, "nobody else was asked");
+  assert.equal(await server.stop(), 0);
+  home = await MockLlm.start("--text");
 });
 
 test("people go before batches, which say so in a header or by their service tier", async () => {

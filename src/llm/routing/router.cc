@@ -116,6 +116,16 @@ Router::Router(std::vector<Candidate> candidates, RouterOptions options, const b
   if (options_.hedge) latencies_ = std::make_unique<LatencyWindow[]>(candidates_.size());
 }
 
+uint32_t Router::forbidden(const core::RequestContext& context) const {
+  uint32_t bits = 0;
+  if (context.only_models == nullptr) return bits;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    const std::vector<std::string>& names = candidates_[i].names;
+    if (!names.empty() && !context.may_use_one_of(names)) bits |= bit(i);
+  }
+  return bits;
+}
+
 size_t Router::choose(const Progress& progress) const {
   const base::SteadyTime now = clock_.now();
   const size_t size = candidates_.size();
@@ -207,6 +217,12 @@ std::optional<Millis> Router::pause_of(const Progress& progress, const core::Req
 
 Error Router::final_error(Progress& progress) const {
   if (progress.error) return *std::move(progress.error);
+  const auto all = static_cast<uint32_t>((uint64_t{1} << candidates_.size()) - 1);
+  if ((progress.unfit & all) == all) {
+    return base::make_error(Code::forbidden, "MODEL_NOT_ALLOWED",
+                            "This key may use none of the models that would answer; name one that it may use.", "",
+                            "model");
+  }
   Error error = base::make_error(Code::unavailable, "PROVIDER_CIRCUIT_OPEN",
                                  "the model's providers have failed too often of late; try again later");
   Millis soonest = Millis::max();
@@ -373,12 +389,12 @@ Task<void> Router::race(const core::RequestContext& context, Race<Leg>& race, Pr
 
 Task<base::Result<std::string>> Router::relay(const core::RequestContext& context, const core::RelayRequest& request,
                                               core::RelaySink* sink, core::RelayReport& report) {
-  return drive<RelayLeg>(context, RelayLeg::Ask{request, sink, report}, ~relaying_);
+  return drive<RelayLeg>(context, RelayLeg::Ask{request, sink, report}, ~relaying_ | forbidden(context));
 }
 
 Task<base::Result<core::ChatCompletion>> Router::generate(const core::RequestContext& context,
                                                           const core::ChatRequest& request, core::ChatSink* sink) {
-  return drive<GenerateLeg>(context, GenerateLeg::Ask{request, sink}, 0);
+  return drive<GenerateLeg>(context, GenerateLeg::Ask{request, sink}, forbidden(context));
 }
 
 }  // namespace tessera::llm

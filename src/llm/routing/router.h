@@ -22,6 +22,9 @@ struct Candidate {
   int64_t weight = 1;                           ///< share of its group's calls; 0: only when the others fail
   int64_t group = 0;
   bool only_on_rate_limit = false;  ///< the cheaper model that takes over when others ask to slow down
+  /// For callers that are limited to some models: these may use it under one of these names. Empty: whoever may use the
+  /// router's own name.
+  std::vector<std::string> names = {};
 };
 
 /// Waits, or answers cancelled. The default is async::sleep_for; tests turn a manual clock instead.
@@ -41,8 +44,9 @@ struct RouterOptions {
 /// something was passed on, a failure is the answer's end: nothing is repeated, nothing is left out, the error says so
 /// and RelayReport::started is true. Endpoints that rest (Retry-After) come last, those whose breaker is open not at
 /// all. With hedging a second call starts when the first is slow; the first to answer is passed on, the other
-/// cancelled. Thread-safe. Errors: those of the candidates (the first that speaks of the provider rather than of our
-/// settings), unavailable PROVIDER_CIRCUIT_OPEN with retry_after, exhausted ENDPOINT_BUSY / TOO_MANY_WAITING.
+/// cancelled. Candidates that the caller may not use do not count. Thread-safe. Errors: those of the candidates (the
+/// first that speaks of the provider rather than of our settings), forbidden MODEL_NOT_ALLOWED, unavailable
+/// PROVIDER_CIRCUIT_OPEN with retry_after, exhausted ENDPOINT_BUSY / TOO_MANY_WAITING.
 class Router final : public core::ChatModel {
  public:
   static constexpr size_t kCandidatesMax = 32;
@@ -74,6 +78,8 @@ class Router final : public core::ChatModel {
   template <class Leg>
   core::Task<void> run_leg(Race<Leg>& race, size_t which);
 
+  /// Bits of the candidates that the caller may not use.
+  [[nodiscard]] uint32_t forbidden(const core::RequestContext& context) const;
   /// The best candidate that was not tried; kCandidatesMax when there is none.
   [[nodiscard]] size_t choose(const Progress& progress) const;
   [[nodiscard]] core::Task<base::Result<Turn>> take_turn(const core::RequestContext& context, size_t which);

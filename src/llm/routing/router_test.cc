@@ -27,6 +27,7 @@ class Routing : public ::testing::Test {
     int64_t group = 0;
     int64_t weight = 1;
     bool only_on_rate_limit = false;
+    std::vector<std::string> names = {};
   };
 
   Router& build(const std::vector<Way>& ways) {
@@ -46,6 +47,7 @@ class Routing : public ::testing::Test {
       candidate.group = ways[i].group;
       candidate.weight = ways[i].weight;
       candidate.only_on_rate_limit = ways[i].only_on_rate_limit;
+      candidate.names = ways[i].names;
       candidate.profile = profile;
       candidates.push_back(candidate);
     }
@@ -96,6 +98,31 @@ TEST_F(Routing, PassesOnWhatTheOnlyCandidateSays) {
   EXPECT_EQ(reader.text, "one two");
   EXPECT_EQ(generate()->content, "a:answer");
   EXPECT_TRUE(slept.empty());
+}
+
+TEST_F(Routing, CandidatesThatTheCallerMayNotUseAreNotThere) {
+  build({{.names = {"a"}}, {.names = {"b", "p/b"}}, {.group = 1}});
+  const auto limit = [&](std::vector<std::string> names) {
+    context.only_models = std::make_shared<const std::vector<std::string>>(std::move(names));
+  };
+  limit({"x", "p/b"});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(*relay(), "b:answer");
+  EXPECT_EQ(generate()->content, "b:answer");
+  model(1).otherwise(down());
+  EXPECT_EQ(*relay(), "c:answer") << "whoever may use the router may use this one";
+  options.hedge = true;
+  options.hedge_after = Millis(1);
+  build({{.names = {"a"}}, {.names = {"b"}}});
+  limit({"b"});
+  EXPECT_EQ(*relay(), "b:answer");
+  model(1).otherwise(down());
+  EXPECT_EQ(relay().error().name, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(model(0).calls(), 0);
+  limit({"x"});
+  EXPECT_EQ(relay().error().name, "MODEL_NOT_ALLOWED");
+  EXPECT_EQ(generate().error().code, Code::forbidden);
+  context.only_models = nullptr;
+  EXPECT_EQ(*relay(), "a:answer");
 }
 
 TEST_F(Routing, TriesAgainWithGrowingPauses) {

@@ -26,6 +26,10 @@ std::string identity(const core::RequestContext& context, const core::RelayReque
     key += ':';
     key += part;
   }
+  // Who may use fewer models must not be answered by one of the others.
+  if (context.only_models != nullptr) {
+    for (const std::string& name : *context.only_models) key.append(std::to_string(name.size())).append(":" + name);
+  }
   return key;
 }
 

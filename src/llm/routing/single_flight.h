@@ -10,10 +10,10 @@
 
 namespace tessera::llm {
 
-/// A model of which identical requests that are under way at once share one call: same app, same model, same body to
-/// the byte, none streamed. The first makes the call, the others wait for it (each to its own deadline) and get the
-/// same answer or error. When the first leaves or runs out of time, another takes over. Answers are not kept.
-/// Thread-safe. Errors: those of the model.
+/// A model of which identical requests that are under way at once share one call: same app, same rule on which models
+/// may answer, same model, same body to the byte, none streamed. The first makes the call, the others wait for it (each
+/// to its own deadline) and get the same answer or error. When the first leaves or runs out of time, another takes
+/// over. Answers are not kept. Thread-safe. Errors: those of the model.
 class SingleFlight final : public core::ChatModel {
  public:
   /// `shared` counts the requests that had no call of their own; may be null, else outlives it.

@@ -50,6 +50,7 @@ class Flights : public ::testing::Test {
     Caller& caller = callers.emplace_back();
     caller.context.tenant.app_id = std::move(app);
     caller.context.cancel = caller.leave.token();
+    caller.context.only_models = limit;
     caller.request.model = std::move(name);
     caller.request.body = std::move(body);
     scope.spawn([this, &caller]() -> async::Task<> {
@@ -68,6 +69,7 @@ class Flights : public ::testing::Test {
     scope.close();
   }
 
+  std::shared_ptr<const std::vector<std::string>> limit;  // of the callers to come
   boost::asio::io_context loop;
   observe::Counter shared;
   std::shared_ptr<HeldModel> model = std::make_shared<HeldModel>();
@@ -75,6 +77,19 @@ class Flights : public ::testing::Test {
   std::deque<Caller> callers;
   async::TaskScope scope{loop.get_executor()};
 };
+
+TEST_F(Flights, WhoMayUseFewerModelsHasACallOfItsOwn) {
+  limit = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"m"});
+  call("a", "m", "{}");
+  limit = nullptr;
+  call("a", "m", "{}");
+  EXPECT_EQ(model->calls.size(), 2u);
+  limit = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"m", "other"});
+  call("a", "m", "{}");
+  EXPECT_EQ(model->calls.size(), 3u);
+  call("a", "m", "{}");
+  EXPECT_EQ(model->calls.size(), 3u) << "the same rule";
+}
 
 TEST_F(Flights, IdenticalRequestsShareOneCall) {
   for (int i = 0; i < 64; ++i) call("a", "m", "{}");
