@@ -245,12 +245,6 @@ constexpr Schema kMessage{"Message", kMessageFields};
 constexpr Field kMessageListFields[] = {required(list_field("items", &kMessage, "Messages")), cursor_field()};
 constexpr Schema kMessageList{"MessageList", kMessageListFields};
 
-constexpr Field kHealthFields[] = {
-    required(choice_field("status", "ok|starting|degraded|unavailable", "How the server is")),
-    required(text_field("version", "Which server")),
-};
-constexpr Schema kHealth{"Health", kHealthFields};
-
 #define TESSERA_KEY_FIELDS                                                                                          \
   required(text_field("key_id", "The key, to revoke it; not its secret")),                                          \
       required(text_field("app_id", "The app that it opens")), required(text_field("name", "What people call it")), \
@@ -322,8 +316,8 @@ constexpr const Schema* kAnswerSchemas[] = {
     &kDocumentHead,     &kDocumentList,   &kChunk,       &kDocumentDetail, &kDeleted,          &kErased,
     &kCollectionDetail, &kCollectionList, &kSearchHit,   &kSearchResponse, &kVectorIndexStats, &kIndexStats,
     &kSource,           &kUsage,          &kCacheNote,   &kChatResponse,   &kAskResponse,      &kSessionDetail,
-    &kSessionList,      &kMessage,        &kMessageList, &kHealth,         &kKeyDetail,        &kKeyList,
-    &kKeyCreated,       &kUsageRow,       &kUsageTotal,  &kUsageReport,    &kBudgetState,      &kBudgetList,
+    &kSessionList,      &kMessage,        &kMessageList, &kKeyDetail,      &kKeyList,          &kKeyCreated,
+    &kUsageRow,         &kUsageTotal,     &kUsageReport, &kBudgetState,    &kBudgetList,
 };
 
 }  // namespace

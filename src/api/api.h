@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "api/performance.h"
 #include "async/task.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -65,8 +66,8 @@ struct ApiParts {
   core::ModelCatalog& models;
   account::KeyRing& keys;
   account::Spending& spending;
-  wire::HttpClient& http;
   core::ResponseOwnerStore& response_owners;
+  wire::HttpClient& http;
   observe::Metrics& metrics;
   observe::SystemSampler& sampler;
   base::Logger& log;
@@ -108,6 +109,7 @@ struct ApiOptions {
   std::function<std::string()> config_json;  ///< the settings in force, secrets redacted
   /// The processes of local models, for /api/health/detailed; empty: there are none.
   std::function<PartHealth()> local_models;
+  std::function<PerformanceFigures()> performance;  ///< for /api/performance/metrics
 };
 
 /// The HTTP contract: routes, the pipeline every request goes through, and the rendering of answers and errors. One for

@@ -20,6 +20,21 @@ void write_system(JsonWriter& out, const observe::SystemStats& stats) {
       .end_object();
 }
 
+void write_cache(JsonWriter& out, std::string_view level, const PerformanceFigures::Cache& cache) {
+  const uint64_t all = cache.hits + cache.misses;
+  const std::string name(level);
+  out.field(name + "_hits", cache.hits)
+      .field(name + "_misses", cache.misses)
+      .field(name + "_hit_rate", all == 0 ? 0.0 : static_cast<double>(cache.hits) / static_cast<double>(all));
+}
+
+JsonWriter& write_pool(JsonWriter& out, const PerformanceFigures::Pool& pool) {
+  return out.begin_object()
+      .field("active_instances", pool.active)
+      .field("busy_instances", pool.busy)
+      .field("queue_length", pool.queue);
+}
+
 std::string_view state_name(rag::IndexHealth::State state) {
   switch (state) {
     case rag::IndexHealth::State::starting:
@@ -50,6 +65,7 @@ void OperationRoutes::bind(std::array<RouteHandler, kRouteCount>& handlers) {
   at(RouteId::ready) = [this](Call& call) { return ready(call); };
   at(RouteId::api_health) = [this](Call& call) { return api_health(call); };
   at(RouteId::health_detailed) = [this](Call& call) { return health_detailed(call); };
+  at(RouteId::performance_metrics) = [this](Call& call) { return performance_metrics(call); };
   at(RouteId::metrics) = [this](Call& call) { return metrics(call); };
   at(RouteId::show_config) = [this](Call& call) { return show_config(call); };
   at(RouteId::openapi) = [this](Call& call) { return openapi(call); };
@@ -130,6 +146,31 @@ async::Task<base::Result<Reply>> OperationRoutes::health_detailed(Call& call) {
   out.end_object();
   Reply reply;
   reply.status = status == "UNHEALTHY" ? 503 : 200;
+  reply.body = out.take();
+  co_return reply;
+}
+
+async::Task<base::Result<Reply>> OperationRoutes::performance_metrics(Call&) {
+  const PerformanceFigures now = options_.performance ? options_.performance() : PerformanceFigures{};
+  JsonWriter out;
+  out.begin_object().field("timestamp", base::format_rfc3339(parts_.clock.unix_ms()));
+  out.key("cache").begin_object();
+  write_cache(out, "l1", now.l1);
+  write_cache(out, "l2", now.l2);
+  out.field("size_mb", static_cast<double>(now.cache_bytes) / 1e6).end_object();
+  write_pool(out.key("model"), now.models).field("avg_inference_time_ms", now.models.average_ms).end_object();
+  write_pool(out.key("embeddings"), now.embeddings)
+      .field("avg_embedding_time_ms", now.embeddings.average_ms)
+      .end_object();
+  out.key("db")
+      .begin_object()
+      .field("connections", now.connections)
+      .field("connection_pool_size", now.connections_pool)
+      .field("queries_per_second", now.queries_per_second)
+      .end_object();
+  write_system(out, parts_.sampler.sample());
+  out.end_object();
+  Reply reply;
   reply.body = out.take();
   co_return reply;
 }

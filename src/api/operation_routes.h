@@ -19,6 +19,7 @@ class OperationRoutes {
   async::Task<base::Result<Reply>> ready(Call& call);
   async::Task<base::Result<Reply>> api_health(Call& call);
   async::Task<base::Result<Reply>> health_detailed(Call& call);
+  async::Task<base::Result<Reply>> performance_metrics(Call& call);
   async::Task<base::Result<Reply>> metrics(Call& call);
   async::Task<base::Result<Reply>> show_config(Call& call);
   async::Task<base::Result<Reply>> openapi(Call& call);

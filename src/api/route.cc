@@ -81,10 +81,10 @@ std::span<const RouteSpec, kRouteCount> all_routes() {
 }
 
 std::vector<const Schema*> all_schemas() {
-  const auto requests = request_schemas();
-  const auto answers = answer_schemas();
-  std::vector<const Schema*> all(requests.begin(), requests.end());
-  all.insert(all.end(), answers.begin(), answers.end());
+  std::vector<const Schema*> all;
+  for (const auto table : {request_schemas(), answer_schemas(), operation_schemas()}) {
+    all.insert(all.end(), table.begin(), table.end());
+  }
   return all;
 }
 
@@ -110,7 +110,7 @@ std::string_view to_string(Scope scope) {
 
 const Schema* find_schema(std::string_view name) {
   if (name == "none") return nullptr;
-  for (const auto table : {request_schemas(), answer_schemas()}) {
+  for (const auto table : {request_schemas(), answer_schemas(), operation_schemas()}) {
     const auto it = std::ranges::find(table, name, [](const Schema* schema) { return schema->name; });
     if (it != table.end()) return *it;
   }

@@ -47,8 +47,9 @@ constexpr Field nullable(Field field) {
 
 namespace tessera::api {
 
-/// The two tables, for all_schemas().
+/// The tables, for all_schemas().
 std::span<const Schema* const> request_schemas();
 std::span<const Schema* const> answer_schemas();
+std::span<const Schema* const> operation_schemas();
 
 }  // namespace tessera::api

@@ -14,6 +14,7 @@
 #include "app/metered.h"
 #include "app/metered_store.h"
 #include "app/models.h"
+#include "app/performance.h"
 #include "app/profile_settings.h"
 #include "async/blocking_pool.h"
 #include "async/run_blocking.h"
@@ -61,8 +62,8 @@ struct Stores {
   core::KeyStore& keys() { return sqlite ? sqlite->keys() : memory->keys(); }
   core::Ledger& ledger() { return sqlite ? sqlite->ledger() : memory->ledger(); }
   core::BudgetStore& budgets() { return sqlite ? sqlite->budgets() : memory->budgets(); }
-};
   core::ResponseOwnerStore& responses() { return sqlite ? sqlite->responses() : memory->responses(); }
+};
 
 struct StoreMeans {
   async::BlockingPool& pool;
@@ -168,6 +169,7 @@ struct Engine::Parts {
   std::unique_ptr<chat::CompletionService> completions;
   std::unique_ptr<chat::Sessions> sessions;
   std::unique_ptr<chat::ChatStreams> streams;
+  std::unique_ptr<Performance> performance;
   bool stopped = false;
 };
 
@@ -238,6 +240,7 @@ void Engine::Parts::build_services() {
   streams = std::make_unique<chat::ChatStreams>(*chat, *stream_table, ids, shards.next_executor());
   metrics.build_info.with(version()).set(1);
   metrics.add_collector([this] { collect(); });
+  performance = std::make_unique<Performance>(Performance::Means{stores.sqlite.get(), *engines, metrics, clock});
 }
 
 // Gauges that are cheaper to read than to keep.
@@ -345,11 +348,11 @@ core::ModelLister& Engine::provider_models() {
 account::Spending& Engine::spending() {
   return *parts_->spending;
 }
-account::KeyRing& Engine::keys() {
-  return *parts_->keys;
-}
 core::ResponseOwnerStore& Engine::response_owners() {
   return parts_->stores.responses();
+}
+account::KeyRing& Engine::keys() {
+  return *parts_->keys;
 }
 const llm::LocalEngines& Engine::engines() const {
   return *parts_->engines;
@@ -362,6 +365,9 @@ observe::Metrics& Engine::metrics() {
 }
 observe::SystemSampler& Engine::sampler() {
   return parts_->sampler;
+}
+Performance& Engine::performance() {
+  return *parts_->performance;
 }
 async::Shards& Engine::shards() {
   return parts_->shards;

@@ -47,6 +47,8 @@ class HttpClient;
 
 namespace tessera::app {
 
+class Performance;
+
 /// The product without its server: the store, the indexes, the models and the services over them, built from settings.
 /// A program that embeds Tessera creates one and calls the services; `Server` is one such program. Thread-safe once
 /// created; outlives everything that uses it. Stops: `stop` (or destruction) ends background work, applies and saves
@@ -85,11 +87,12 @@ class Engine {
   [[nodiscard]] core::ModelLister& provider_models();
   [[nodiscard]] account::KeyRing& keys();
   [[nodiscard]] account::Spending& spending();
+  [[nodiscard]] core::ResponseOwnerStore& response_owners();
   [[nodiscard]] const llm::LocalEngines& engines() const;
   [[nodiscard]] wire::HttpClient& http();
-  [[nodiscard]] core::ResponseOwnerStore& response_owners();
   [[nodiscard]] observe::Metrics& metrics();
   [[nodiscard]] observe::SystemSampler& sampler();
+  [[nodiscard]] Performance& performance();
   [[nodiscard]] async::Shards& shards();
   [[nodiscard]] base::Logger& log();
   [[nodiscard]] const base::Clock& clock() const;

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "app/local_models.h"
+#include "app/performance.h"
 #include "async/task_scope.h"
 #include "config/load.h"
 #include "config/render.h"
@@ -32,8 +33,8 @@ api::ApiParts api_parts(Engine& engine) {
           .models = engine.models(),
           .keys = engine.keys(),
           .spending = engine.spending(),
-          .http = engine.http(),
           .response_owners = engine.response_owners(),
+          .http = engine.http(),
           .metrics = engine.metrics(),
           .sampler = engine.sampler(),
           .log = engine.log(),
@@ -47,7 +48,9 @@ core::SearchMode search_mode(std::string_view word) {
   return word == "lexical" ? core::SearchMode::lexical : core::SearchMode::hybrid;
 }
 
-api::ApiOptions api_options(const config::Snapshot& snapshot, const llm::LocalEngines& engines) {
+api::ApiOptions api_options(Engine& engine) {
+  const config::Snapshot snapshot = engine.snapshot();
+  const llm::LocalEngines& engines = engine.engines();
   const Settings& settings = *snapshot;
   api::ApiOptions options;
   options.version = version();
@@ -73,6 +76,7 @@ api::ApiOptions api_options(const config::Snapshot& snapshot, const llm::LocalEn
   options.cors_origins = settings.server.cors_origins;
   if (!settings.ingest.roots.empty()) options.default_directory = settings.ingest.roots.front();
   options.config_json = [snapshot] { return config::show_json(*snapshot); };
+  options.performance = [&performance = engine.performance()] { return performance.figures(); };
   if (!engines.empty()) options.local_models = [&engines] { return engines_health(engines); };
   return options;
 }
@@ -102,9 +106,7 @@ wire::HttpServerOptions http_options(const Settings& settings) {
 
 struct Server::Parts {
   explicit Parts(Engine& owner)
-      : engine(owner),
-        api(api_parts(owner), api_options(owner.snapshot(), owner.engines())),
-        background(owner.shards().executor(0)) {}
+      : engine(owner), api(api_parts(owner), api_options(owner)), background(owner.shards().executor(0)) {}
   Engine& engine;
   api::Api api;
   async::TaskScope background;

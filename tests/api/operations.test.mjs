@@ -18,6 +18,14 @@ test("probes, metrics and the contract", async () => {
   const detailed = (await server.get("/api/health/detailed")).json;
   assert.equal(detailed.status, "HEALTHY");
   await server.post("/ingest", { text: "One document." });
+  for (let i = 0; i < 2; ++i) await server.post("/api/search", { query: "document" });
+  const figures = (await server.get("/api/performance/metrics")).json;
+  validate("PerformanceMetrics", figures);
+  assert.ok(Date.now() - Date.parse(figures.timestamp) < 10_000);
+  assert.ok(figures.cache.l1_hits > 0 && figures.cache.l1_misses > 0 && figures.cache.size_mb > 0, JSON.stringify(figures.cache));
+  assert.equal(figures.cache.l1_hit_rate, figures.cache.l1_hits / (figures.cache.l1_hits + figures.cache.l1_misses));
+  assert.ok(figures.db.queries_per_second > 0 && figures.db.connection_pool_size > figures.db.connections, JSON.stringify(figures.db));
+  assert.ok(figures.embeddings.avg_embedding_time_ms > 0 && figures.model.avg_inference_time_ms === 0);
   const metrics = (await server.get("/metrics")).text;
   assert.match(metrics, /^tessera_http_requests_total\{.*route="ingest".*\} 1$/m);
   for (const line of metrics.split("\n")) assert.match(line, /^($|# |[a-z_]+(\{.*\})? [-+.0-9eInfNa]+$)/);

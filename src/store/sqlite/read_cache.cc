@@ -36,6 +36,7 @@ std::pair<ReadCache::Passages, ReadCache::Ticket> ReadCache::find(const core::Te
     const auto found = slots_.find(key);
     const bool ours = found != slots_.end() && found->second.app_id == tenant.app_id;
     if (ours) found->second.used = true;
+    ++(ours ? counts_.hits : counts_.misses);
     passages.push_back(ours ? found->second.passage : nullptr);
   }
   return {std::move(passages), changed_};
@@ -98,6 +99,11 @@ void ReadCache::forget_all() {
 size_t ReadCache::bytes() const {
   const std::lock_guard lock(mutex_);
   return bytes_;
+}
+
+ReadCache::Counts ReadCache::counts() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
 }
 
 void ReadCache::remove(int64_t chunk_key) {

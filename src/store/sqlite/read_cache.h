@@ -41,6 +41,12 @@ class ReadCache {
   /// When it is not known what was committed.
   void forget_all();
   [[nodiscard]] size_t bytes() const;
+  /// Of passages that were looked for.
+  struct Counts {
+    uint64_t hits = 0;
+    uint64_t misses = 0;
+  };
+  [[nodiscard]] Counts counts() const;
 
  private:
   struct Slot {
@@ -63,6 +69,7 @@ class ReadCache {
   std::unordered_map<int64_t, std::vector<int64_t>> of_document_;                ///< chunks kept
   std::deque<int64_t> order_;                                                    ///< the next to go first
   size_t bytes_ = 0;
+  Counts counts_;
 };
 
 }  // namespace tessera::store

@@ -17,7 +17,18 @@ namespace tessera::store {
 class ReaderPool {
  public:
   ReaderPool(std::vector<std::unique_ptr<Connection>> connections, async::BlockingPool& pool)
-      : idle_(std::move(connections)), pool_(pool) {}
+      : size_(connections.size()), idle_(std::move(connections)), pool_(pool) {}
+
+  /// Connections, those lent, and the reads so far.
+  struct Stats {
+    size_t connections = 0;
+    size_t busy = 0;
+    uint64_t reads = 0;
+  };
+  [[nodiscard]] Stats stats() const {
+    const std::lock_guard lock(mutex_);
+    return {size_, size_ - idle_.size(), reads_};
+  }
 
   /// Runs `read(Connection&)`, which returns a Result, on the blocking pool. Errors: read's; exhausted POOL_FULL.
   template <class F>
@@ -48,6 +59,7 @@ class ReaderPool {
     returned_.wait(lock, [this] { return !idle_.empty(); });
     auto connection = std::move(idle_.back());
     idle_.pop_back();
+    ++reads_;
     return connection;
   }
   void release(std::unique_ptr<Connection> connection) const {
@@ -58,8 +70,10 @@ class ReaderPool {
     returned_.notify_one();
   }
 
+  const size_t size_;
   mutable std::mutex mutex_;
   mutable std::condition_variable returned_;
+  mutable uint64_t reads_ = 0;                             // guarded by mutex_
   mutable std::vector<std::unique_ptr<Connection>> idle_;  // guarded by mutex_
   async::BlockingPool& pool_;
 };

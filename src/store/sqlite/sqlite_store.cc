@@ -212,4 +212,15 @@ size_t SqliteStore::waiting_writes() const {
   return parts_->writer->waiting();
 }
 
+SqliteStats SqliteStore::stats() const {
+  const ReaderPool::Stats readers = parts_->readers.stats();
+  const ReadCache::Counts cache = parts_->cache->counts();
+  return {.connections = readers.connections + 1,
+          .connections_busy = readers.busy + (parts_->writer->busy() ? 1 : 0),
+          .queries = readers.reads + parts_->writer->total(),
+          .cache_hits = cache.hits,
+          .cache_misses = cache.misses,
+          .cache_bytes = parts_->cache->bytes()};
+}
+
 }  // namespace tessera::store

@@ -35,6 +35,16 @@ struct SqliteOptions {
   int64_t pages_max = 0;  ///< limit of the file's size for tests; 0: none
 };
 
+/// How the store is used.
+struct SqliteStats {
+  size_t connections = 0;       ///< the writer's and the readers'
+  size_t connections_busy = 0;  ///< of these: at work
+  uint64_t queries = 0;         ///< reads and writes since the start
+  uint64_t cache_hits = 0;      ///< passages found in memory
+  uint64_t cache_misses = 0;
+  size_t cache_bytes = 0;
+};
+
 /// The stores in one SQLite file. A resource; one process at a time (a lock file beside the database).
 /// Writes go to one writer thread that merges those waiting into one transaction and acknowledges after it is synced;
 /// a caller that goes away does not stop its write. Reads run on the blocking pool over read-only connections.
@@ -57,8 +67,10 @@ class SqliteStore {
   [[nodiscard]] core::KeyStore& keys();
   [[nodiscard]] core::Ledger& ledger();
   [[nodiscard]] core::BudgetStore& budgets();
+  [[nodiscard]] core::ResponseOwnerStore& responses();
   /// Writes that wait for the writer.
   [[nodiscard]] size_t waiting_writes() const;
+  [[nodiscard]] SqliteStats stats() const;
 
  private:
   struct Parts;
@@ -67,4 +79,3 @@ class SqliteStore {
 };
 
 }  // namespace tessera::store
-  [[nodiscard]] core::ResponseOwnerStore& responses();

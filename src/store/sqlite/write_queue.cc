@@ -47,6 +47,11 @@ WriteQueue::WriteQueue(std::unique_ptr<Connection> connection, WriteQueueOptions
                        base::Logger& logger)
     : options_(std::move(options)), clock_(clock), logger_(logger), db_(std::move(connection)) {}
 
+uint64_t WriteQueue::total() const {
+  const std::lock_guard lock(mutex_);
+  return total_;
+}
+
 size_t WriteQueue::waiting() const {
   const std::lock_guard lock(mutex_);
   return waiting_.size();
@@ -88,6 +93,7 @@ std::optional<base::Error> WriteQueue::push(std::shared_ptr<Job> job) {
     // The first wakes the writer, which then waits for the last of what was announced.
     wakes = !job->hints.more || waiting_.empty() || waiting_.size() + 1 >= options_.group_max;
     waiting_.push_back(std::move(job));
+    ++total_;
   }
   if (wakes) filled_.notify_one();
   return std::nullopt;
@@ -112,7 +118,9 @@ WriteQueue::Group WriteQueue::take() {
 
 void WriteQueue::loop() {
   for (Group group = take(); !group.empty(); group = take()) {
+    busy_ = true;
     commit(group);
+    busy_ = false;
     complete(group);
     group.clear();
     if (db_->log_pages() >= options_.checkpoint_pages) {

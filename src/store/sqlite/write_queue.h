@@ -98,6 +98,10 @@ class WriteQueue {
   [[nodiscard]] int64_t last_sequence() const { return last_sequence_.load(); }
   /// Writes that wait for the thread.
   [[nodiscard]] size_t waiting() const;
+  /// Writes that were asked for since the start.
+  [[nodiscard]] uint64_t total() const;
+  /// Whether the thread is writing.
+  [[nodiscard]] bool busy() const { return busy_.load(); }
   /// Refuses new writes, completes the waiting ones, joins. Idempotent; from one thread.
   void stop();
 
@@ -135,11 +139,13 @@ class WriteQueue {
   Counters saved_;
 
   std::atomic<int64_t> last_sequence_{0};
+  std::atomic<bool> busy_{false};
 
   mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<std::shared_ptr<Job>> waiting_;  // guarded by mutex_
   size_t bytes_ = 0;                          // guarded by mutex_; waiting and being written
+  uint64_t total_ = 0;                        // guarded by mutex_
   bool stopping_ = false;                     // guarded by mutex_
   core::ChangeListener listener_;             // guarded by mutex_
 
