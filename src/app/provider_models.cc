@@ -3,36 +3,66 @@
 #include <algorithm>
 #include <utility>
 
+#include "async/deadline.h"
+#include "async/task_scope.h"
+
 namespace tessera::app {
 
 void ProviderModels::add(std::string provider, std::shared_ptr<core::ModelLister> lister) {
   sources_.push_back(std::make_unique<Source>(Source{.provider = std::move(provider), .lister = std::move(lister)}));
 }
 
-bool ProviderModels::take_turn(Source& source) {
+ProviderModels::Part ProviderModels::take_part(Source& source) {
   const std::lock_guard lock(mutex_);
+  if (source.answered != nullptr) return {&source, false, source.names.empty() ? source.answered : nullptr};
   const base::SteadyTime now = clock_.now();
-  if (now < source.ask_again) return false;
-  source.ask_again = now + kRest;  // others do not ask meanwhile
-  return true;
+  if (now < source.ask_again) return {&source, false, nullptr};
+  source.answered = std::make_shared<async::Event>();
+  return {&source, true, source.answered};
 }
 
-core::Task<void> ProviderModels::ask(const core::RequestContext& context, Source& source) {
+core::Task<void> ProviderModels::ask(const core::RequestContext& context, Part part) {
+  if (!part.asks) {
+    (void)co_await part.answered->wait({.deadline = context.deadline, .token = context.cancel});
+    co_return;
+  }
+  Source& source = *part.source;
   core::RequestContext own = context;
-  own.deadline = std::min(context.deadline, clock_.now() + kPatience);
-  auto names = co_await source.lister->list_models(own);
-  if (!names) co_return;
-  if (names->size() > kNamesMax) names->resize(kNamesMax);
-  const std::lock_guard lock(mutex_);
-  source.names = *std::move(names);
-  source.ask_again = clock_.now() + kFresh;
+  const auto call = [&](async::CancelToken token) {
+    own.cancel = std::move(token);
+    return source.lister->list_models(own);
+  };
+  auto names = co_await async::with_deadline(context.deadline, context.cancel, call);
+  {
+    const std::lock_guard lock(mutex_);
+    const base::SteadyTime now = clock_.now();
+    source.answered = nullptr;
+    // Nothing is known of a provider whose asker went away.
+    const bool left = !names && names.error().code == base::Code::cancelled;
+    source.ask_again = names ? now + kFresh : left ? now : now + kRest;
+    if (names) {
+      if (names->size() > kNamesMax) names->resize(kNamesMax);
+      source.names = *std::move(names);
+    }
+  }
+  part.answered->set();
 }
 
 core::Task<base::Result<std::vector<std::string>>> ProviderModels::list_models(const core::RequestContext& context) {
-  std::vector<std::string> all;
+  core::RequestContext patient = context;
+  patient.deadline = std::min(context.deadline, clock_.now() + kPatience);
+  std::vector<Part> parts;
   for (const auto& source : sources_) {
-    if (take_turn(*source)) co_await ask(context, *source);
-    const std::lock_guard lock(mutex_);
+    if (Part part = take_part(*source); part.answered != nullptr) parts.push_back(std::move(part));
+  }
+  if (!parts.empty()) {
+    async::TaskScope scope(co_await boost::asio::this_coro::executor);
+    for (Part& part : parts) scope.spawn([this, &patient, &part] { return ask(patient, std::move(part)); });
+    (void)co_await scope.join();
+  }
+  std::vector<std::string> all;
+  const std::lock_guard lock(mutex_);
+  for (const auto& source : sources_) {
     for (const std::string& name : source->names) all.push_back(source->provider + "/" + name);
   }
   co_return all;

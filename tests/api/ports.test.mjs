@@ -69,6 +69,7 @@ before(async () => {
       if (request.url.startsWith("/anthropic/models")) return json(response, 200, { data: [{ type: "model", id: "claude-sonnet-4-5", display_name: "Claude", created_at: "2025-01-01T00:00:00Z" }], has_more: false });
       if (request.url.startsWith("/gemini/models")) return json(response, 200, { models: [{ name: "models/gemini-2.5-pro", supportedGenerationMethods: ["generateContent", "countTokens"] }, { name: "models/text-embedding-004", supportedGenerationMethods: ["embedContent"] }] });
       if (request.url.startsWith("/plain/models")) return json(response, 200, { object: "list", data: [{ id: "llama-3.1-8b", object: "model" }] });
+      if (request.url.startsWith("/silent")) return;  // never
       if (request.url.startsWith("/broken/models")) return json(response, 500, {});
       return json(response, 404, { error: { message: "no such address" } });
     });
@@ -81,6 +82,8 @@ before(async () => {
   - {name: claude, type: anthropic, base_url: "${at("anthropic")}", api_key: sk-ant-1234}
   - {name: gem, type: gemini, base_url: "${at("gemini")}", api_key: gm-1234}
   - {name: plain, type: ollama, base_url: "${at("plain")}"}
+  - {name: mute, type: vllm, base_url: "${at("silent/1")}"}
+  - {name: dumb, type: vllm, base_url: "${at("silent/2")}"}
   - {name: broken, type: vllm, base_url: "${at("broken")}"}
 llm: {attempts_max: 1}
 `);
@@ -199,7 +202,11 @@ test("whose a response is outlives the server, killed at once or stopped in orde
 
 test("the list of models has what providers offer of themselves, whatever their dialect", async () => {
   const names = async () => (await server.get("/v1/models", as(ours))).json.data.map((model) => model.id);
-  const all = await names();
+  const began = performance.now();
+  const [all, meanwhile] = await Promise.all([names(), names()]);
+  const took = performance.now() - began;
+  assert.ok(took < 5500, `two silent providers are waited for together, three seconds: ${took} ms`);
+  assert.deepEqual(meanwhile, all, "who asks at the same time is told the same");
   for (const name of ["gpt-4o-mini", "claude/claude-sonnet-4-5", "gem/gemini-2.5-pro", "plain/llama-3.1-8b"]) assert.ok(all.includes(name), `${name} in ${all}`);
   assert.ok(!all.some((name) => name.includes("embedding-004") || name.startsWith("broken/")), `${all}`);
   const asked = seen.filter((call) => call.url.includes("/models"));
