@@ -31,8 +31,24 @@ void AnswerWriter::open_delta(std::string& out, size_t choice) {
   begun_ |= bit;
 }
 
-void AnswerWriter::close_delta(std::string& out) {
-  out += "},\"finish_reason\":null}]}\n\n";
+void AnswerWriter::append_logprobs(std::string& out, size_t choice) {
+  auto& [of, value] = logprobs_;
+  if (value.empty() || of != choice) return;
+  out.append(",\"logprobs\":").append(value);
+  value.clear();
+}
+
+void AnswerWriter::flush_logprobs(std::string& out, size_t choice) {
+  if (logprobs_.second.empty()) return;
+  open_delta(out, choice);
+  if (out.ends_with(',')) out.pop_back();
+  close_delta(out, choice);
+}
+
+void AnswerWriter::close_delta(std::string& out, size_t choice) {
+  out += '}';
+  append_logprobs(out, choice);
+  out += ",\"finish_reason\":null}]}\n\n";
 }
 
 void AnswerWriter::field(std::string& out, size_t choice, std::string_view key, std::string_view text) {
@@ -40,7 +56,7 @@ void AnswerWriter::field(std::string& out, size_t choice, std::string_view key, 
   open_delta(out, choice);
   out.append("\"").append(key).append("\":");
   append_json_string(out, text);
-  close_delta(out);
+  close_delta(out, choice);
   report_.answer_bytes += static_cast<int64_t>(text.size());
 }
 
@@ -55,7 +71,7 @@ void AnswerWriter::tool_begin(std::string& out, size_t choice, size_t index, con
   out += '}';
   if (call.extra_json.size() > 2) out.append(",").append(call.extra_json, 1, call.extra_json.size() - 2);
   out += "}]";
-  close_delta(out);
+  close_delta(out, choice);
   report_.answer_bytes += static_cast<int64_t>(call.name.size() + call.arguments.size());
 }
 
@@ -65,20 +81,22 @@ void AnswerWriter::tool_arguments(std::string& out, size_t choice, size_t index,
   fmt::format_to(std::back_inserter(out), R"("tool_calls":[{{"index":{},"function":{{"arguments":)", index);
   append_json_string(out, piece);
   out += "}}]";
-  close_delta(out);
+  close_delta(out, choice);
   report_.answer_bytes += static_cast<int64_t>(piece.size());
 }
 
 void AnswerWriter::extra(std::string& out, size_t choice, std::string_view key, std::string_view value) {
   open_delta(out, choice);
   out.append("\"").append(key).append("\":").append(value);
-  close_delta(out);
+  close_delta(out, choice);
 }
 
 void AnswerWriter::finish(std::string& out, size_t choice, std::string_view reason) {
   open_delta(out, choice);
   if (out.ends_with(',')) out.pop_back();
-  out += "},\"finish_reason\":";
+  out += '}';
+  append_logprobs(out, choice);
+  out += ",\"finish_reason\":";
   append_json_string(out, reason);
   out += "}]}\n\n";
   if (choice == 0) report_.finish_reason = reason;
@@ -145,7 +163,9 @@ std::string AnswerWriter::whole(const std::vector<ChoiceText>& choices) {
     }
     if (!choice.calls.empty()) out += ']';
     for (const auto& [key, value] : choice.extras) out.append(",\"").append(key).append("\":").append(value);
-    out += R"(},"logprobs":null,"finish_reason":)";
+    out += R"(},"logprobs":)";
+    out += choice.logprobs.empty() ? "null" : choice.logprobs;
+    out += R"(,"finish_reason":)";
     append_json_string(out, choice.finish_reason);
     out += '}';
     if (i == 0) report_.finish_reason = choice.finish_reason;

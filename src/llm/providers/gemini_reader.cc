@@ -15,6 +15,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr size_t kChoicesMax = 64;
+constexpr size_t kTokenBytesMax = 1024;
 
 std::string_view finish_of(std::string_view reason, bool called) {
   if (reason == "MAX_TOKENS") return "length";
@@ -24,6 +25,53 @@ std::string_view finish_of(std::string_view reason, bool called) {
   return called ? "tool_calls" : "stop";
 }
 
+json::object token_of(const json::object& candidate) {
+  const std::string_view token = text_of(candidate.if_contains("token"));
+  json::object out{{"token", std::string(token)},
+                   {"logprob", number_of(candidate.if_contains("logProbability")).value_or(0)}};
+  // A token that is no text of its own comes as a replacement character: its bytes are not known.
+  if (token.contains("\xEF\xBF\xBD") || token.size() > kTokenBytesMax) {
+    out["bytes"] = nullptr;
+  } else {
+    json::array bytes;
+    for (const char c : token) bytes.push_back(static_cast<unsigned char>(c));
+    out["bytes"] = std::move(bytes);
+  }
+  return out;
+}
+
+const json::array& list_of(const json::object& object, std::string_view key) {
+  static const json::array kNone;
+  const json::value* list = object.if_contains(key);
+  return list != nullptr && list->is_array() ? list->get_array() : kNone;
+}
+
+// {"chosenCandidates":[{"token","logProbability"}],"topCandidates":[{"candidates":[...]}]}, both by step -> OpenAI's
+// form as text; empty when there are none.
+std::string logprobs_of(const json::object& candidate) {
+  const json::value* result = candidate.if_contains("logprobsResult");
+  if (result == nullptr || !result->is_object()) return {};
+  const json::array& tops = list_of(result->get_object(), "topCandidates");
+  json::array content;
+  size_t step = 0;
+  for (const json::value& chosen : list_of(result->get_object(), "chosenCandidates")) {
+    const json::object* const likely = step < tops.size() ? tops[step].if_object() : nullptr;
+    ++step;
+    if (!chosen.is_object()) continue;
+    json::object token = token_of(chosen.get_object());
+    json::array top;
+    if (likely != nullptr) {
+      for (const json::value& each : list_of(*likely, "candidates")) {
+        if (each.is_object()) top.push_back(token_of(each.get_object()));
+      }
+    }
+    token["top_logprobs"] = std::move(top);
+    content.push_back(std::move(token));
+  }
+  if (content.empty()) return {};
+  return json::serialize(json::object{{"content", std::move(content)}, {"refusal", nullptr}});
+}
+
 class GeminiReader final : public AnswerReader {
  public:
   explicit GeminiReader(AnswerMeans means) : means_(means) {}
@@ -31,18 +79,22 @@ class GeminiReader final : public AnswerReader {
   base::Result<> event(std::string_view data, std::string& out) override {
     TESSERA_TRY(const json::object response, parse(data));
     begin(response);
-    for (const json::value& candidate : candidates(response)) {
+    for (const json::value& candidate : list_of(response, "candidates")) {
       const json::object* object = candidate.if_object();
       if (object == nullptr) continue;
       const auto index = static_cast<size_t>(count_of(object->if_contains("index")));
       if (index >= kChoicesMax) continue;
       if (calls_.size() <= index) calls_.resize(index + 1);
+      means_.writer.logprobs(index, logprobs_of(*object));
       each_part(*object, [&](const json::object& part) { stream_part(index, part, out); });
       if (const json::value* grounding = member_of(*object, "groundingMetadata")) {
         means_.writer.extra(out, index, "grounding_metadata", json::serialize(*grounding));
       }
       const std::string_view reason = text_of(object->if_contains("finishReason"));
-      if (reason.empty() || reason == "FINISH_REASON_UNSPECIFIED") continue;
+      if (reason.empty() || reason == "FINISH_REASON_UNSPECIFIED") {
+        means_.writer.flush_logprobs(out, index);
+        continue;
+      }
       means_.writer.finish(out, index, finish_of(reason, calls_[index] > 0));
       finished_ = true;
     }
@@ -61,7 +113,7 @@ class GeminiReader final : public AnswerReader {
     TESSERA_TRY(const json::object response, parse(body));
     begin(response);
     std::vector<ChoiceText> choices;
-    for (const json::value& candidate : candidates(response)) {
+    for (const json::value& candidate : list_of(response, "candidates")) {
       const json::object* object = candidate.if_object();
       if (object == nullptr || choices.size() >= kChoicesMax) continue;
       choices.push_back(whole_choice(*object));
@@ -87,12 +139,6 @@ class GeminiReader final : public AnswerReader {
       return std::unexpected(relayed_error(means_.provider, json::serialize(*error), means_.secret));
     }
     return std::move(value.get_object());
-  }
-
-  static const json::array& candidates(const json::object& response) {
-    static const json::array kNone;
-    const json::value* list = response.if_contains("candidates");
-    return list != nullptr && list->is_array() ? list->get_array() : kNone;
   }
 
   // A prompt that was refused has no candidates.
@@ -192,6 +238,7 @@ class GeminiReader final : public AnswerReader {
     if (const json::value* grounding = member_of(candidate, "groundingMetadata")) {
       choice.extras.emplace_back("grounding_metadata", json::serialize(*grounding));
     }
+    choice.logprobs = logprobs_of(candidate);
     choice.finish_reason = finish_of(text_of(candidate.if_contains("finishReason")), !choice.calls.empty());
     return choice;
   }

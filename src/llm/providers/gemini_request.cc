@@ -109,8 +109,8 @@ class Request {
     if (in("functions") != nullptr || in("function_call") != nullptr) {
       return unsupported(provider_, "functions", "use tools");
     }
-    if (is_true(in("logprobs")) || count_of(in("top_logprobs")) > 0) {
-      return unsupported(provider_, "logprobs", "they cannot be carried; leave it out");
+    if (count_of(in("top_logprobs")) > 0 && !is_true(in("logprobs"))) {
+      return bad_field("top_logprobs", "needs logprobs to be true");
     }
     return {};
   }
@@ -307,6 +307,10 @@ class Request {
     }};
     for (const auto& [ours, theirs] : kSame) {
       if (const json::value* value = in(ours)) config_[theirs] = *value;
+    }
+    if (is_true(in("logprobs"))) {
+      config_["responseLogprobs"] = true;
+      if (const json::value* top = in("top_logprobs")) config_["logprobs"] = *top;
     }
     const json::value* most = in("max_completion_tokens");
     if (most == nullptr) most = in("max_tokens");

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -25,6 +26,7 @@ struct ChoiceText {
   std::string reasoning;
   std::vector<ToolCallText> calls;
   std::vector<std::pair<std::string, std::string>> extras;  ///< further members of the message, JSON texts
+  std::string logprobs = {};                                ///< JSON text, or empty
   std::string finish_reason = "stop";
 };
 
@@ -47,6 +49,9 @@ class AnswerWriter {
   void reasoning(std::string& out, size_t choice, std::string_view text) {
     field(out, choice, "reasoning_content", text);
   }
+  /// The choice's logprobs, as JSON text: they go out with the next piece of its answer, or by themselves.
+  void logprobs(size_t choice, std::string value) { logprobs_ = {choice, std::move(value)}; }
+  void flush_logprobs(std::string& out, size_t choice);
   void tool_begin(std::string& out, size_t choice, size_t index, const ToolCallText& call);
   void tool_arguments(std::string& out, size_t choice, size_t index, std::string_view piece);
   /// A further member of the delta, as JSON text.
@@ -60,7 +65,8 @@ class AnswerWriter {
  private:
   void field(std::string& out, size_t choice, std::string_view key, std::string_view text);
   void open_delta(std::string& out, size_t choice);
-  static void close_delta(std::string& out);
+  void close_delta(std::string& out, size_t choice);
+  void append_logprobs(std::string& out, size_t choice);
   void append_head(std::string& out, std::string_view object) const;
   void append_usage(std::string& out) const;
 
@@ -70,6 +76,7 @@ class AnswerWriter {
   std::string id_;
   uint64_t begun_ = 0;  ///< choices whose role was said, up to 63
   UsageDetails details_;
+  std::pair<size_t, std::string> logprobs_;  ///< that are to go out, and of which choice
 };
 
 /// Reads one provider's answer, events or whole, and writes it through an AnswerWriter. One per answer.

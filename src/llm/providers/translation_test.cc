@@ -143,7 +143,13 @@ TEST(Gemini, CarriesFormsEffortAndItsOwnFields) {
   EXPECT_EQ(out.at("toolConfig").at("functionCallingConfig").at("allowedFunctionNames").at(0), "f");
   EXPECT_EQ(refused(&gemini_request, R"({"messages":[{"role":"tool","tool_call_id":"none"}]})"),
             "BAD_PARAMETERS messages");
-  EXPECT_EQ(refused(&gemini_request, R"({"messages":[],"logprobs":true})"), "PARAMETER_UNSUPPORTED logprobs");
+  const auto config = [](const char* body) { return translated(&gemini_request, body).at("generationConfig"); };
+  EXPECT_EQ(config(R"({"messages":[],"logprobs":true,"top_logprobs":3})"),
+            json::parse(R"({"responseLogprobs":true,"logprobs":3})"));
+  EXPECT_EQ(config(R"({"messages":[],"logprobs":true})"), json::parse(R"({"responseLogprobs":true})"));
+  EXPECT_FALSE(
+      translated(&gemini_request, R"({"messages":[],"logprobs":false})").get_object().contains("generationConfig"));
+  EXPECT_EQ(refused(&gemini_request, R"({"messages":[],"top_logprobs":3})"), "BAD_PARAMETERS top_logprobs");
 }
 
 /// A provider of another dialect, scripted.
@@ -259,6 +265,64 @@ TEST_F(Translated, FailuresInStreams) {
       "STREAM_BROKEN");
   EXPECT_EQ(run("gemini", "[]", false).error().name, "BAD_RESPONSE");
   EXPECT_EQ(run("anthropic", "{}", false).error().name, "BAD_RESPONSE");
+}
+
+// What generateContent gives for generationConfig.responseLogprobs.
+constexpr const char* kGeminiLogprobs = R"("avgLogprobs":-0.3,"logprobsResult":{"topCandidates":[
+  {"candidates":[{"token":"Hi","tokenId":2151,"logProbability":-0.25},{"token":"Hé","tokenId":9,"logProbability":-1.5}]},
+  {"candidates":[{"token":"\uFFFD","tokenId":7,"logProbability":-0.5}]}],
+  "chosenCandidates":[{"token":"Hi","tokenId":2151,"logProbability":-0.25},{"token":"\uFFFD","tokenId":7,"logProbability":-0.5}]})";
+constexpr const char* kLogprobs = R"({"content":[
+  {"token":"Hi","logprob":-0.25,"bytes":[72,105],"top_logprobs":[
+    {"token":"Hi","logprob":-0.25,"bytes":[72,105]},{"token":"Hé","logprob":-1.5,"bytes":[72,195,169]}]},
+  {"token":"\uFFFD","logprob":-0.5,"bytes":null,"top_logprobs":[{"token":"\uFFFD","logprob":-0.5,"bytes":null}]}],
+  "refusal":null})";
+
+TEST_F(Translated, GeminiLogprobsStandWhereOpenAisDo) {
+  const std::string hi = R"({"content":{"parts":[{"text":"Hi!"}]},)";
+  const std::string candidate = hi + kGeminiLogprobs;
+  const auto answer =
+      run("gemini", "{\"candidates\":[" + candidate + R"(,"finishReason":"STOP"},)" + hi + R"("index":1}]})", false);
+  ASSERT_TRUE(answer) << answer.error().message;
+  const json::value out = json::parse(*answer);
+  EXPECT_EQ(out.at("choices").at(0).at("logprobs"), json::parse(kLogprobs));
+  EXPECT_TRUE(out.at("choices").at(1).at("logprobs").is_null());
+
+  const auto one_line = [](std::string text) {
+    std::erase(text, '\n');
+    return text;
+  };
+  const auto chunks = [&](const std::string& event) {
+    EXPECT_TRUE(run("gemini",
+                    "data: {\"candidates\":[" + one_line(event) + "]}\n\n" +
+                        R"(data: {"candidates":[{"finishReason":"STOP"}]})" + "\n\n",
+                    true));
+    std::vector<json::value> choices;
+    for (size_t at = 0; (at = streamed.find("data: {", at)) != std::string::npos; at += 6) {
+      choices.push_back(json::parse(streamed.substr(at + 6, streamed.find('\n', at) - at - 6)).at("choices").at(0));
+    }
+    return choices;
+  };
+  const auto with_text = chunks(candidate + "}");
+  ASSERT_EQ(with_text.size(), 2U);
+  EXPECT_EQ(with_text[0].at("delta").at("content"), "Hi!") << "in one chunk with its text";
+  EXPECT_EQ(with_text[0].at("logprobs"), json::parse(kLogprobs));
+  EXPECT_FALSE(with_text[1].get_object().contains("logprobs"));
+  const auto alone = chunks(std::string("{") + kGeminiLogprobs + "}");
+  ASSERT_EQ(alone.size(), 2U);
+  EXPECT_EQ(alone[0].at("logprobs"), json::parse(kLogprobs));
+  EXPECT_TRUE(alone[0].at("finish_reason").is_null());
+  const auto last = chunks(std::string(R"({"finishReason":"STOP",)") + kGeminiLogprobs + "}");
+  EXPECT_EQ(last[0].at("logprobs"), json::parse(kLogprobs));
+  EXPECT_EQ(last[0].at("finish_reason"), "stop");
+
+  for (const char* odd :
+       {R"("logprobsResult":3)", R"("logprobsResult":{})", R"("logprobsResult":{"chosenCandidates":[3]})",
+        R"("logprobsResult":{"chosenCandidates":3,"topCandidates":{}})"}) {
+    const auto none = run("gemini", "{\"candidates\":[" + hi + odd + "}]}", false);
+    ASSERT_TRUE(none) << odd;
+    EXPECT_TRUE(json::parse(*none).at("choices").at(0).at("logprobs").is_null()) << odd;
+  }
 }
 
 TEST_F(Translated, GeminiAnswersWholeAndInChoices) {
