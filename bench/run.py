@@ -48,6 +48,7 @@ RUNS = {
     "manual": Run([f"{BUILD}/extractive_eval", "manual", "docs", "bench/quality/manual_questions.tsv"], ["extractive_eval"]),
     "quality": Run([["bench/quality/heading.py"], [f"{BUILD}/retrieval_eval", SETS, SQUAD], [f"{BUILD}/selection_eval", SETS, SQUAD]],
                    ["retrieval_eval", "selection_eval"], result="bench/quality/results.md"),
+    "account": micro("account"),
     "embedding": micro("embedding"),
     "filter": micro("filter"),
     "index": micro("index"),

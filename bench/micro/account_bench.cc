@@ -1,10 +1,12 @@
-// What accounting adds to a call: a reservation against four budgets and its settlement, with the ledger written behind
-// it, by 1 to 4 threads on the same budgets; the estimate of a prompt; an entry on its way into SQLite.
+// What accounting adds to a call: the check of a key among many, by 1 to 4 threads; a reservation against four budgets
+// and its settlement, with the ledger written behind it, by 1 to 4 threads on the same budgets; the estimate of a
+// prompt; an entry on its way into SQLite.
 #include <benchmark/benchmark.h>
 
 #include <filesystem>
 
 #include "account/estimate.h"
+#include "account/keys.h"
 #include "account/spending.h"
 #include "async/run_blocking.h"
 #include "async/shards.h"
@@ -79,6 +81,42 @@ void BM_reserve_and_settle(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_reserve_and_settle)->Threads(1)->Threads(2)->Threads(4)->UseRealTime();
+
+/// A ring with many keys, and one of them as a client shows it.
+struct Ring {
+  explicit Ring(int64_t keys) {
+    if (!async::sync_wait(ring.load())) std::abort();
+    for (int64_t i = 0; i < keys; ++i) {
+      auto made = async::sync_wait(ring.create({"app"}, {.name = "key", .scopes = account::ScopeSet::all()}));
+      if (!made) std::abort();
+      secret = std::move(made->secret);
+    }
+  }
+  base::SystemClock clock;
+  base::SystemRandom random;
+  base::IdSource ids{clock, random};
+  store::MemoryStore store{clock};
+  account::KeyRing ring{{store.keys(), clock, random, ids}};
+  std::string secret;
+};
+
+void check_key(benchmark::State& state, Ring& ring) {
+  for (auto _ : state) {
+    auto grant = ring.ring.check(ring.secret);
+    if (!grant) std::abort();
+    benchmark::DoNotOptimize(grant);
+  }
+}
+void BM_check_key_of_10(benchmark::State& state) {
+  static Ring ring(10);
+  check_key(state, ring);
+}
+void BM_check_key_of_10000(benchmark::State& state) {
+  static Ring ring(10'000);
+  check_key(state, ring);
+}
+BENCHMARK(BM_check_key_of_10)->Threads(1)->Threads(2)->Threads(4)->UseRealTime();
+BENCHMARK(BM_check_key_of_10000)->Threads(1)->Threads(2)->Threads(4)->UseRealTime();
 
 void BM_estimate(benchmark::State& state) {
   const text::BpeCounter counter{text::BpeVocabulary::o200k()};
