@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 
 namespace tessera::index {
@@ -12,6 +13,10 @@ constexpr size_t kSliceChunks = 128;
 constexpr Row kRowsMax = 0x7FFFFFFF;
 /// Of a title or a heading path, this much is indexed with each chunk.
 constexpr size_t kHeadingBytesMax = 1024;
+/// With more memory than this waiting for maintenance, each slice waits for it, up to so long: where processors are
+/// few, changes would else leave it ever further behind.
+constexpr size_t kWaitingBytesMax = size_t{256} << 20;
+constexpr std::chrono::milliseconds kWaitMax{20};
 
 std::string_view chunk_text(const core::DocumentWrite& write, const core::Chunk& chunk) {
   const std::string_view text = write.document.text;
@@ -85,6 +90,7 @@ CollectionIndex::Slice CollectionIndex::prepare_slice(const core::DocumentWrite&
     slice.keys.push_back(chunk.key);
   }
   prepared_.prepare(texts, options_.stemming);
+  wait_for_maintenance();
   {
     // Beside searches, but not beside an install, which moves the segment that the rows go to.
     const auto lock = access_.read();
@@ -94,6 +100,15 @@ CollectionIndex::Slice CollectionIndex::prepare_slice(const core::DocumentWrite&
   slice.vectors =
       vectors_->encode(std::span(write.vectors).subspan(first * dimensions, count * dimensions), count, dimensions);
   return slice;
+}
+
+void CollectionIndex::wait_for_maintenance() {
+  {
+    const auto lock = access_.read();
+    if (lexical_->waiting_bytes() <= kWaitingBytesMax) return;
+  }
+  std::unique_lock lock(waiting_);
+  installed_.wait_for(lock, kWaitMax);
 }
 
 base::Result<> CollectionIndex::append_slice(const Slice& slice) {
@@ -173,18 +188,21 @@ core::IndexStats CollectionIndex::stats() const {
   return stats;
 }
 
-base::Result<bool> CollectionIndex::maintain_segments(const std::atomic<bool>& stop) {
+base::Result<bool> CollectionIndex::maintain_segments(const std::atomic<bool>& stop, LexicalWork work) {
   const std::lock_guard working(maintenance_);
   std::unique_ptr<LexicalJob> job;
   {
     const auto lock = access_.read();
-    job = lexical_->plan();
+    job = lexical_->plan(work);
   }
   if (job == nullptr) return false;
   TESSERA_CHECK(job->run(stop));
   const std::lock_guard installing(installing_);
-  const auto lock = access_.write();
-  lexical_->install(std::move(job));
+  {
+    const auto lock = access_.write();
+    lexical_->install(std::move(job));
+  }
+  installed_.notify_one();
   return true;
 }
 

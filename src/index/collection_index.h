@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 
@@ -44,9 +45,9 @@ class CollectionIndex {
   };
   [[nodiscard]] RowCounts row_counts() const;
 
-  /// One piece of background work: a segment written or merged. False if there was none. Errors: unavailable
+  /// One piece of background work: segments written or merged. False if there was none. Errors: unavailable
   /// STORAGE_FAILED, invalid SNAPSHOT_DAMAGED; what the work was meant for goes on as before.
-  base::Result<bool> maintain_segments(const std::atomic<bool>& stop);
+  base::Result<bool> maintain_segments(const std::atomic<bool>& stop, LexicalWork work = LexicalWork::all);
   /// The same for vectors: rows taken into the graph, or out of it. Ends early for write_ahead().
   base::Result<bool> maintain_vectors();
   /// From now on maintain_vectors() ends at once: the end is near.
@@ -78,6 +79,7 @@ class CollectionIndex {
   Slice prepare_slice(const core::DocumentWrite& write, size_t first, size_t count, bool with_vectors);
   base::Result<> append_slice(const Slice& slice);  ///< write lock
   void retire(const std::optional<DocumentRows>& former);
+  void wait_for_maintenance();
   base::Result<> write_segments_ahead();
   [[nodiscard]] std::vector<core::IndexHit> hits(const std::vector<RowHit>& rows) const;
 
@@ -86,6 +88,8 @@ class CollectionIndex {
   std::atomic<bool> yield_{false};  // somebody waits for maintenance_
   std::mutex maintenance_;          // held while a job is planned, run and installed, and by write_ahead()
   std::mutex installing_;           // held while a job is installed, and by save()
+  std::mutex waiting_;
+  std::condition_variable installed_;  // with waiting_: a job was installed
   Access access_;
   // Guarded by access_; the applier reads without it.
   std::unique_ptr<DocumentTable> table_;

@@ -97,7 +97,7 @@ class Engine final : public core::RetrievalIndex {
   WorkList work_;
   // The maintenance thread's own.
   std::set<int64_t> maintained_;  // since the last save
-  std::set<int64_t> for_quiet_;   // may have rows for their graphs
+  std::set<int64_t> for_quiet_;   // may have segments to write, or rows for their graphs
   std::set<int64_t> overtaken_;   // changed faster than they could be compacted
   bool quiet_ = false;
   std::thread maintenance_;

@@ -55,8 +55,8 @@ std::optional<std::chrono::milliseconds> Engine::patience() const {
   return std::nullopt;
 }
 
-/// Segments are written and merged while changes arrive, which bounds memory. The graph is built in the quiet after
-/// them, so that ingest has the processors; rows that are not in it yet are found by scanning.
+/// Segments are written and merged while changes arrive, several at once, which bounds memory. A few are left for the
+/// quiet after them, as is the graph, so that ingest has the processors; rows not in it yet are found by scanning.
 void Engine::maintain(int64_t id) {
   std::shared_ptr<CollectionIndex> index = find(id);
   if (index == nullptr) return;
@@ -65,13 +65,10 @@ void Engine::maintain(int64_t id) {
     index = find(id);
     if (index == nullptr) return;
   }
-  if (note_work(id, index->maintain_segments(work_.stop_flag()))) work_.add(id);
+  for_quiet_.insert(id);
+  if (note_work(id, index->maintain_segments(work_.stop_flag(), LexicalWork::due))) work_.add(id);
   const core::VectorIndexStats vectors = index->stats().vectors;
-  if (vectors.rows - vectors.graph_rows < options_.scanned_rows_max) {
-    for_quiet_.insert(id);
-  } else {
-    note_work(id, index->maintain_vectors());
-  }
+  if (vectors.rows - vectors.graph_rows >= options_.scanned_rows_max) note_work(id, index->maintain_vectors());
 }
 
 void Engine::use_quiet() {
@@ -87,7 +84,11 @@ void Engine::use_quiet() {
   }
   const int64_t id = *for_quiet_.begin();
   const std::shared_ptr<CollectionIndex> index = find(id);
-  if (index == nullptr || !note_work(id, index->maintain_vectors())) for_quiet_.erase(id);
+  if (index != nullptr && (note_work(id, index->maintain_segments(work_.stop_flag(), LexicalWork::all)) ||
+                           note_work(id, index->maintain_vectors()))) {
+    return;
+  }
+  for_quiet_.erase(id);
 }
 
 /// Whether there was work, or its failure has to be tried again.

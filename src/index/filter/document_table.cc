@@ -44,6 +44,7 @@ core::Metadata DocumentTable::metadata(uint32_t document) const {
 
 uint32_t DocumentTable::begin(int64_t key, const core::Metadata& metadata) {
   const uint32_t document = documents();
+  numbers_.prefetch(hash_of(static_cast<uint64_t>(key)));  // for activate()
   if (document > 0 && first_rows_[document - 1] == first_rows_[document]) empties_ = true;
   if (document % 64 == 0) live_documents_.push_back(0);
   keys_.push_back(key);

@@ -47,7 +47,9 @@ class HashIndex {
     move_some(old_.capacity);
   }
   /// Begins to fetch the place of a number that is soon to be inserted.
-  void prefetch(uint32_t hash) const { __builtin_prefetch(table_.slots.get() + (hash & (table_.capacity - 1)), 1); }
+  void prefetch(uint32_t hash) const {
+    if (table_.capacity > 0) __builtin_prefetch(table_.slots.get() + (hash & (table_.capacity - 1)), 1);
+  }
   [[nodiscard]] uint64_t memory_bytes() const { return (table_.capacity + old_.capacity) * sizeof(Slot); }
 
  private:

@@ -119,13 +119,6 @@ void LiveSegment::append_row(const PreparedRows& rows, size_t i) {
   row_info_.push_back({static_cast<uint32_t>(place), own_room, static_cast<uint32_t>(row.bytes()), length});
 }
 
-void LiveSegment::append_tokens(const PreparedRows& rows, std::span<const PreparedRows::Token> tokens, OpenRow& row) {
-  std::array<uint32_t, kTogether> numbers;
-  find_numbers(rows, tokens, numbers.data());
-  for (size_t i = 0; i < tokens.size(); ++i) add_posting(numbers[i], row);
-  row.put_terms(std::span(numbers).first(tokens.size()));
-}
-
 /// Numbers of terms, new ones for those that have none. In turns: where a term may be by its hash, whether it is that
 /// term, where its list ends.
 void LiveSegment::find_numbers(const PreparedRows& rows, std::span<const PreparedRows::Token> tokens,
@@ -186,7 +179,7 @@ uint32_t LiveSegment::insert(const PreparedRows& rows, const PreparedRows::Token
 }
 
 /// A term of the row at hand: its first place there makes a posting, the others count in it.
-void LiveSegment::add_posting(uint32_t number, OpenRow& row) {
+inline void LiveSegment::add_posting(uint32_t number, ImpactBound once, OpenRow& row) {
   TermInfo& info = term_info_[number];
   const uint32_t word = row.number << 16 | 1;
   if (info.count > 0) {
@@ -200,7 +193,7 @@ void LiveSegment::add_posting(uint32_t number, OpenRow& row) {
     info.batch = static_cast<uint16_t>(open_first_);
     info.before = info.count;
   }
-  info.tail_bound = std::max(info.tail_bound, row.bound(1));
+  info.tail_bound = std::max(info.tail_bound, once);
   if (info.count == 0) {
     info.at = word;
     info.count = 1;
@@ -210,6 +203,14 @@ void LiveSegment::add_posting(uint32_t number, OpenRow& row) {
   pool_[info.at + info.count] = word;
   ++info.count;
   if (info.count % kListBlock == 0) seal_block(info);
+}
+
+void LiveSegment::append_tokens(const PreparedRows& rows, std::span<const PreparedRows::Token> tokens, OpenRow& row) {
+  std::array<uint32_t, kTogether> numbers;
+  find_numbers(rows, tokens, numbers.data());
+  const ImpactBound once = row.bound(1);
+  for (size_t i = 0; i < tokens.size(); ++i) add_posting(numbers[i], once, row);
+  row.put_terms(std::span(numbers).first(tokens.size()));
 }
 
 void LiveSegment::repeat_posting(uint32_t number, uint32_t& posting, OpenRow& row) {

@@ -26,6 +26,7 @@ class LiveSegment {
   static constexpr uint32_t kNone = 0xFFFFFFFF;
   static constexpr Row kRowsMax = Row{1} << 16;
   static constexpr size_t kPoolWordsMax = size_t{1} << 30;
+  static constexpr uint32_t kManyTimes = 0xFFFF;  ///< a frequency in a word that says: posting() knows
 
   /// `reference_length`: the average length at which block bounds are worked out. `terms`: how many to expect.
   LiveSegment(Row first_row, float reference_length, size_t terms);
@@ -72,6 +73,10 @@ class LiveSegment {
     const ImpactBound* bounds = nullptr;
     ImpactBound tail_bound = 0;
   };
+  void prefetch_list(uint32_t number) const {
+    const TermInfo& info = term_info_[number];
+    if (info.count > 1) __builtin_prefetch(&pool_[info.at]);
+  }
   [[nodiscard]] List list(uint32_t number) const { return list_of(term_info_[number]); }
   [[nodiscard]] LocalPosting posting(uint32_t number, uint32_t word) const {
     const uint32_t tf = word & 0xFFFF;
@@ -79,7 +84,6 @@ class LiveSegment {
   }
 
  private:
-  static constexpr uint32_t kManyTimes = 0xFFFF;  // the frequency is in many_
   struct Slot {
     uint32_t hash = 0;
     uint32_t number_plus_one = 0;  // 0: free
@@ -123,7 +127,7 @@ class LiveSegment {
   [[nodiscard]] uint32_t find(const TermKey& key, uint32_t hash, std::string_view term) const;
   uint32_t insert(const PreparedRows& rows, const PreparedRows::Token& token);
   [[nodiscard]] Table grown_table(size_t slots) const;
-  void add_posting(uint32_t number, OpenRow& row);
+  void add_posting(uint32_t number, ImpactBound once, OpenRow& row);
   void repeat_posting(uint32_t number, uint32_t& posting, OpenRow& row);
   void grow_list(TermInfo& info);
   void seal_block(TermInfo& info);

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -10,13 +8,13 @@
 #include <type_traits>
 #include <vector>
 
+#include "index/filter/large_pages.h"
+
 namespace tessera::index {
 
 inline constexpr size_t kLargePage = size_t{2} << 20;
 
-/// Memory for elements that need no construction. If it is large, the system is asked for large pages: what is looked
-/// at in no order then costs fewer walks of the page tables, and new memory far fewer faults. Owns it; throws
-/// std::bad_alloc.
+/// Memory for elements that need no construction, in large pages if it is large. Owns it; throws std::bad_alloc.
 template <class T>
   requires std::is_trivially_copyable_v<T>
 class MemoryBlock {
@@ -37,9 +35,7 @@ class MemoryBlock {
     const bool large = bytes >= kLargePage;
     const Free free{large ? std::align_val_t{kLargePage} : kAlignment};
     void* const data = ::operator new(bytes, free.alignment);
-#ifdef MADV_HUGEPAGE
-    if (large) ::madvise(data, bytes / kLargePage * kLargePage, MADV_HUGEPAGE);  // advice: that it fails does no harm
-#endif
+    if (large) use_large_pages(data, bytes);
     return Owner(static_cast<T*>(data), free);
   }
 

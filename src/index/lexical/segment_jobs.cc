@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <span>
 
 #include "index/lexical/segmented_state.h"
 
@@ -122,6 +123,19 @@ Run run_to(const std::vector<Part>& parts, size_t last, const SegmentedIndex::Op
   return {worth, last + 1 - worth};
 }
 
+/// `first` and the parts behind it that are in memory and get no further rows: together they make one file.
+Run in_memory_from(const std::vector<Part>& parts, size_t first, const SegmentedIndex::Options& options) {
+  Run run{first, 0};
+  uint64_t rows = 0;
+  uint64_t bytes = 0;
+  for (size_t i = first; i + 1 < parts.size() && parts[i].live && parts[i].pending() == 0; ++i, ++run.count) {
+    rows += parts[i].rows();
+    bytes += sequence_bytes(parts[i]);
+    if (run.count > 0 && (rows > options.segment_rows_max || bytes > kSequenceBytesMax)) break;
+  }
+  return run;
+}
+
 }  // namespace
 
 std::unique_ptr<LexicalJob> SegmentedIndex::State::job_on(size_t first_part, size_t count) {
@@ -147,13 +161,15 @@ SegmentSource source_of(const Part& part, Row first) {
   return source;
 }
 
-std::unique_ptr<LexicalJob> SegmentedIndex::plan() const {
+std::unique_ptr<LexicalJob> SegmentedIndex::plan(LexicalWork work) const {
   const std::vector<Part>& parts = state_->parts;
   Run chosen;
   for (size_t last = parts.size() - 1; last-- > 0 && chosen.count == 0;) {
-    if (parts[last].pending() > 0) continue;
-    chosen = run_to(parts, last, state_->options);
-    if (chosen.count == 0 && (parts[last].live || is_stale(parts[last]))) chosen = {last, 1};
+    if (parts[last].pending() == 0) chosen = run_to(parts, last, state_->options);
+  }
+  for (size_t i = 0; i + 1 < parts.size() && chosen.count == 0; ++i) {
+    if (work == LexicalWork::all) chosen = in_memory_from(parts, i, state_->options);
+    if (parts[i].pending() == 0 && is_stale(parts[i])) chosen = {i, 1};
   }
   if (chosen.count == 0 && state_->retired->empty()) return nullptr;
   return state_->job_on(chosen.first, chosen.count);
@@ -162,7 +178,8 @@ std::unique_ptr<LexicalJob> SegmentedIndex::plan() const {
 std::unique_ptr<LexicalJob> SegmentedIndex::plan_write() const {
   const std::vector<Part>& parts = state_->parts;
   for (size_t i = 0; i + 1 < parts.size(); ++i) {
-    if (parts[i].live && parts[i].pending() == 0) return state_->job_on(i, 1);
+    const Run run = in_memory_from(parts, i, state_->options);
+    if (run.count > 0) return state_->job_on(run.first, run.count);
   }
   return nullptr;
 }
@@ -186,6 +203,7 @@ void SegmentedIndex::install(std::unique_ptr<LexicalJob> finished) {
   }
   *begin = std::move(job->part);
   parts.erase(begin + 1, end);
+  state_->count_waiting();
 }
 
 }  // namespace tessera::index

@@ -138,8 +138,9 @@ void SegmentedIndex::release_saved() {
     state_->let_go(std::move(part.live));
     part.removed.reset();
     part.unsettled.clear();
-    if (last) return;
+    if (last) break;
   }
+  state_->count_waiting();
 }
 
 base::Result<std::unique_ptr<SegmentedIndex>> SegmentedIndex::load(FileStore& files, ByteReader& record) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 
 #include "index/lexical/part_search.h"
 #include "index/lexical/query_plan.h"
@@ -39,6 +40,14 @@ void SegmentedIndex::State::begin_live() {
   part.first = first;
   part.live = std::make_shared<LiveSegment>(first, static_cast<float>(average_length()), terms);
   parts.push_back(std::move(part));
+  count_waiting();
+}
+
+void SegmentedIndex::State::count_waiting() {
+  waiting_bytes = 0;
+  for (const Part& part : std::span(parts).first(parts.size() - 1)) {
+    if (part.live) waiting_bytes += part.live->memory_bytes();
+  }
 }
 
 void SegmentedIndex::State::settle() {
@@ -165,6 +174,10 @@ size_t SegmentedIndex::file_bytes() const {
     if (part.file) bytes += part.file->file().bytes().size();
   }
   return bytes;
+}
+
+size_t SegmentedIndex::waiting_bytes() const {
+  return state_->waiting_bytes;
 }
 
 size_t SegmentedIndex::segments() const {

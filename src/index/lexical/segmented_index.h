@@ -23,6 +23,10 @@ class LexicalJob {
   virtual base::Result<> run(const std::atomic<bool>& stop) = 0;
 };
 
+/// What background work is wanted: all there is, or none that is better done together with more of its kind (while
+/// changes stream in, segments in memory wait until they make a large file at once).
+enum class LexicalWork { all, due };
+
 /// The lexical half of a collection: a live segment in memory that rows are appended to, and immutable ones in files,
 /// each over a range of rows. Statistics (rows, average length, document frequencies) count exactly the rows that are
 /// activated and not removed. Which thread: one applier changes it; const functions run beside each other under the
@@ -67,10 +71,12 @@ class SegmentedIndex {
   /// Memory held, mapped files not counted (they are `file_bytes`).
   [[nodiscard]] size_t memory_bytes() const;
   [[nodiscard]] size_t file_bytes() const;
+  /// Memory of segments that get no further rows: what background work has to write. Read lock.
+  [[nodiscard]] size_t waiting_bytes() const;
   [[nodiscard]] size_t segments() const;
 
   /// Read lock. The next piece of background work; null when there is none.
-  [[nodiscard]] std::unique_ptr<LexicalJob> plan() const;
+  [[nodiscard]] std::unique_ptr<LexicalJob> plan(LexicalWork work = LexicalWork::all) const;
   /// Write lock, under a millisecond. Rows removed since plan() stay removed.
   void install(std::unique_ptr<LexicalJob> job);
 

@@ -55,6 +55,7 @@ struct SegmentedIndex::State {
   std::vector<Part> parts = {};
   uint64_t live_rows = 0;
   uint64_t live_length = 0;
+  size_t waiting_bytes = 0;                 ///< of live segments but the last
   std::weak_ptr<RemovalLog> removals = {};  ///< of the job that is under way
   std::shared_ptr<RetiredSegments> retired = std::make_shared<RetiredSegments>();
 
@@ -65,6 +66,8 @@ struct SegmentedIndex::State {
   Part& part_of(Row row);
   /// A new live part begins behind the last one.
   void begin_live();
+  /// Keeps waiting_bytes.
+  void count_waiting();
   /// Lets parts do something with rows, and keeps the totals.
   template <class Change>
   void change(Row first_row, Row count, Change&& change) {

@@ -38,6 +38,10 @@ void SortedTerms::sort(std::span<Entry> entries) const {
 
 TermCursor::TermCursor(const SegmentSource& source)
     : source_(source), new_places_(source.live ? source.live->terms() : source.file->terms(), kNoTerm), walk_({}) {
+  const std::vector<uint32_t>& rows = source.new_rows;
+  size_t beside = 1;
+  while (beside < rows.size() && rows[beside] == rows[0] + beside) ++beside;
+  if (!rows.empty() && rows[0] != kGoneRow && beside == rows.size()) shift_ = rows[0];
   if (source.live) {
     sorted_.emplace(*source.live);
   } else {
@@ -49,7 +53,10 @@ bool TermCursor::next() {
   if (place_ == new_places_.size()) return false;
   if (source_.live) {
     constexpr size_t kAhead = 8;
-    if (place_ + kAhead < sorted_->size()) __builtin_prefetch(&source_.live->key((*sorted_)[place_ + kAhead]));
+    if (place_ + kAhead * 2 < sorted_->size()) {
+      __builtin_prefetch(&source_.live->key((*sorted_)[place_ + kAhead * 2]));
+      source_.live->prefetch_list((*sorted_)[place_ + kAhead]);
+    }
     number_ = (*sorted_)[place_];
     const TermKey& key = source_.live->key(number_);
     term_ = key.whole() ? key.bytes() : source_.live->term(number_);
@@ -67,12 +74,7 @@ bool TermCursor::next() {
 
 bool TermCursor::collect(PostingList& out) {
   if (source_.live) {
-    const LiveSegment::List list = source_.live->list(number_);
-    out.make_room(list.count);
-    for (uint32_t i = 0; i < list.count; ++i) {
-      const LocalPosting posting = source_.live->posting(number_, list.postings[i]);
-      out.add(source_.new_rows[posting.row], posting.tf);
-    }
+    collect_live(out);
     return true;
   }
   const FileList list(*source_.file, number_);
@@ -80,15 +82,43 @@ bool TermCursor::collect(PostingList& out) {
     const size_t count = list.decode_rows(block, block_);
     if (count == 0) return false;
     list.decode_tfs(block, block_);
-    out.make_room(count);
-    uint32_t lowest = 1;
-    for (size_t i = 0; i < count; ++i) {
-      lowest = std::min(lowest, block_.tfs[i]);
-      out.add(source_.new_rows[block_.rows[i]], block_.tfs[i]);
-    }
-    if (lowest == 0) return false;
+    const PostingList::Room to = out.room(count);
+    std::copy_n(block_.rows.data(), count, to.rows);
+    std::copy_n(block_.tfs.data(), count, to.tfs);
+    if (std::find(to.tfs, to.tfs + count, 0) != to.tfs + count) return false;
+    out.added(renumber(to, count));
   }
   return list.blocks() > 0;
+}
+
+void TermCursor::collect_live(PostingList& out) const {
+  const LiveSegment::List list = source_.live->list(number_);
+  const PostingList::Room to = out.room(list.count);
+  uint32_t most = 0;
+  for (uint32_t i = 0; i < list.count; ++i) {
+    to.rows[i] = list.postings[i] >> 16;
+    to.tfs[i] = list.postings[i] & 0xFFFF;
+    most = std::max(most, to.tfs[i]);
+  }
+  if (most == LiveSegment::kManyTimes) {
+    for (uint32_t i = 0; i < list.count; ++i) to.tfs[i] = source_.live->posting(number_, list.postings[i]).tf;
+  }
+  out.added(renumber(to, list.count));
+}
+
+size_t TermCursor::renumber(PostingList::Room postings, size_t count) const {
+  if (shift_) {
+    for (size_t i = 0; i < count; ++i) postings.rows[i] += *shift_;
+    return count;
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t fresh = source_.new_rows[postings.rows[i]];
+    postings.rows[kept] = fresh;
+    postings.tfs[kept] = postings.tfs[i];
+    kept += fresh == kGoneRow ? 0 : 1;
+  }
+  return kept;
 }
 
 }  // namespace tessera::index

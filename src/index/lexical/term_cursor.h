@@ -22,18 +22,19 @@ class PostingList {
   [[nodiscard]] const uint32_t* rows() const { return rows_.data(); }
   [[nodiscard]] const uint32_t* tfs() const { return tfs_.data(); }
   void clear() { size_ = 0; }
-  /// For `more` postings that may be added.
-  void make_room(size_t more) {
-    if (size_ + more <= rows_.size()) return;
-    rows_.resize(std::bit_ceil(size_ + more));
-    tfs_.resize(rows_.size());
+  /// Where up to `most` further postings go; what was put there counts from added() on.
+  struct Room {
+    uint32_t* rows = nullptr;
+    uint32_t* tfs = nullptr;
+  };
+  Room room(size_t most) {
+    if (size_ + most > rows_.size()) {
+      rows_.resize(std::bit_ceil(size_ + most));
+      tfs_.resize(rows_.size());
+    }
+    return {rows_.data() + size_, tfs_.data() + size_};
   }
-  /// Nothing if the row is kGoneRow.
-  void add(uint32_t row, uint32_t tf) {
-    rows_[size_] = row;
-    tfs_[size_] = tf;
-    size_ += row == kGoneRow ? 0 : 1;
-  }
+  void added(size_t count) { size_ += static_cast<uint32_t>(count); }
 
  private:
   std::vector<uint32_t> rows_;
@@ -85,7 +86,12 @@ class TermCursor {
     return false;
   }
 
+  void collect_live(PostingList& out) const;
+  /// Where rows go, in place; returns how many go anywhere.
+  size_t renumber(PostingList::Room postings, size_t count) const;
+
   const SegmentSource& source_;
+  std::optional<uint32_t> shift_;  // what is added to every row, if all are kept side by side
   std::vector<uint32_t> new_places_;
   std::optional<SortedTerms> sorted_;  // of a live source
   TermWalk walk_;
