@@ -102,17 +102,21 @@ std::string docs_page() {
       "1rem;color:#1c2430;background:#fbfbfa}"
       "h2{font-size:1rem;margin:2rem 0 .3rem}code{font-family:ui-monospace,monospace;font-size:.92em}"
       "h2 code{background:#eef1f4;padding:.15rem .4rem;border-radius:.3rem}small{color:#66707c}"
-      "table{border-collapse:collapse;width:100%;margin:.5rem 0}caption{text-align:left;color:#66707c;font-size:.85rem}"
+      "code,td{overflow-wrap:anywhere}"
+      "table{border-collapse:collapse;width:100%;table-layout:fixed;margin:.5rem 0}td:nth-child(1){width:28%}"
+      "td:nth-child(2){width:20%}caption{text-align:left;color:#66707c;font-size:.85rem}"
       "td{border-top:1px solid #e4e7ea;padding:.25rem .6rem .25rem 0;vertical-align:top;font-size:.9rem}"
-      "@media(prefers-color-scheme:dark){body{background:#14171c;color:#dde3ea}h2 "
+      "a{color:#0f766e}@media(prefers-color-scheme:dark){a{color:#2dd4bf}small,caption{color:#98a2ad}"
+      "body{background:#14171c;color:#dde3ea}h2 "
       "code{background:#232932}td{border-color:#2b323c}}"
       "</style></head><body><h1>Tessera API</h1><p>The same contract for programs: <a "
       "href=\"/openapi.json\">/openapi.json</a>. "
       "Errors: <code>{\"error\":{code,type,message,param,request_id}}</code>; * marks required fields.</p>";
   for (const RouteSpec& route : all_routes()) {
-    fmt::format_to(std::back_inserter(out), "<h2><code>{} {}</code></h2><p>{} <small>scope {}</small></p>",
+    fmt::format_to(std::back_inserter(out), "<h2><code>{} {}</code></h2><p>{} <small>scope {}{}{}</small></p>",
                    wire::to_string(route.method), escape_html(route.path), escape_html(route.summary),
-                   to_string(route.scope));
+                   to_string(route.scope), takes_priority(route) ? ", header " : "",
+                   takes_priority(route) ? kPriorityHeader : "");
     append_schema(out, route.request_schema);
     append_schema(out, route.response_schema);
   }

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <charconv>
 #include <filesystem>
@@ -225,23 +227,41 @@ std::string limit_text(int64_t limit) {
   return limit == 0 ? "-" : std::to_string(limit);
 }
 
+std::string state_of(const json::object& key) {
+  if (!text_of(key, "revoked_at").empty()) return "revoked";
+  const std::string expires = text_of(key, "expires_at");
+  return expires.empty() ? "in force" : "until " + expires;
+}
+
 std::string list_text(const json::array& keys, const Terminal& terminal) {
   if (keys.empty()) return "No keys. `tessera keys create` makes one.\n";
-  std::string out = styled(terminal, Style::bold,
-                           fmt::format("{:<36}  {:<12}  {:<5}  {:>7}  {:>9}  {:<9}  {}", "KEY ID", "APP", "HINT",
-                                       "REQ/MIN", "TOK/MIN", "STATE", "SCOPES  NAME")) +
-                    "\n";
+  // Each column as wide as its longest text; numbers stand to the right.
+  using Row = std::array<std::string, 8>;
+  std::vector<Row> rows{{"KEY ID", "APP", "HINT", "REQ/MIN", "TOK/MIN", "STATE", "SCOPES", "NAME"}};
   for (const json::value& value : keys) {
     if (!value.is_object()) continue;
     const json::object& key = value.as_object();
-    const std::string expires = text_of(key, "expires_at");
-    const std::string state =
-        !text_of(key, "revoked_at").empty() ? "revoked" : (expires.empty() ? "in force" : "until " + expires);
-    const std::string models = texts_of(key, "models");
-    out += fmt::format("{:<36}  {:<12}  ..{:<4}  {:>6}  {:>9}  {:<9}  {}  {}{}\n", text_of(key, "key_id"),
-                       text_of(key, "app_id"), text_of(key, "hint"), limit_text(integer_of(key, "requests_per_minute")),
-                       limit_text(integer_of(key, "tokens_per_minute")), state, texts_of(key, "scopes"),
-                       text_of(key, "name"), models.empty() ? "" : " (only " + models + ")");
+    std::string name = text_of(key, "name");
+    if (const std::string models = texts_of(key, "models"); !models.empty()) {
+      name += (name.empty() ? "(only " : " (only ") + models + ")";
+    }
+    rows.push_back({text_of(key, "key_id"), text_of(key, "app_id"), ".." + text_of(key, "hint"),
+                    limit_text(integer_of(key, "requests_per_minute")),
+                    limit_text(integer_of(key, "tokens_per_minute")), state_of(key), texts_of(key, "scopes"), name});
+  }
+  std::array<size_t, 8> widths{};
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const bool number = i == 3 || i == 4;
+      line += number ? fmt::format("{:>{}}  ", row[i], widths[i]) : fmt::format("{:<{}}  ", row[i], widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += (out.empty() ? styled(terminal, Style::bold, line) : line) + "\n";
   }
   return out;
 }
