@@ -8,6 +8,7 @@ bifrost/transports, so it checks and counts nothing. GoModel cannot be had there
 without anything between, and nginx passes on with proxy_pass and kept-alive connections.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -72,6 +73,17 @@ def install_bifrost():
         subprocess.run(["go", "build", "-o", "bifrost_peer", "."], cwd=folder, env=environment, check=True)
         stamp.write_text(modules + source)
     return program
+
+
+@contextlib.contextmanager
+def awake(cpu):
+    """Keeps a core from sleeping, with a loop that gives way to everything else there."""
+    loop = subprocess.Popen(["chrt", "--idle", "0", *pinned(cpu, "sh", "-c", "while :; do :; done")])
+    try:
+        yield
+    finally:
+        loop.kill()
+        loop.wait()
 
 
 def request(path, headers, body):

@@ -110,6 +110,30 @@ void print_fusions(const std::vector<Set>& sets) {
   }
 }
 
+/// How many hits each engine gives, and how many of the fused are compared with the query.
+void print_depths(const std::vector<Set>& sets, const core::TokenMatcher& matcher) {
+  fmt::print(
+      "\n## Depths\n\nR@5 / nDCG@10 of hybrid search by how many hits each engine is asked for and how many of the "
+      "fused "
+      "are compared with the query.\n\n| hits, compared");
+  for (const Set& set : sets) fmt::print(" | {}", set.name);
+  fmt::print(" | mean |\n|---");
+  for (size_t i = 0; i < sets.size() + 1; ++i) fmt::print("|---");
+  fmt::print("|\n");
+  for (const Depth depth : {Depth{100, 50}, Depth{100, 30}, Depth{60, 50}, Depth{60, 30}, Depth{50, 30}, Depth{50, 20},
+                            Depth{40, 30}, Depth{40, 20}, Depth{30, 20}}) {
+    fmt::print("| {}, {}", depth.candidates, depth.reranked);
+    Measures mean;
+    for (const Set& set : sets) {
+      const Measures m = measure_depth(set, matcher, depth);
+      mean.recall[1] += m.recall[1] / static_cast<double>(sets.size());
+      mean.ndcg += m.ndcg / static_cast<double>(sets.size());
+      fmt::print(" | {:.3f} / {:.3f}", m.recall[1], m.ndcg);
+    }
+    fmt::print(" | {:.4f} / {:.4f} |\n", mean.recall[1], mean.ndcg);
+  }
+}
+
 /// The smallest weights that come within 0.002 of the best nDCG@10 that any reach: beyond, only the tuning set gains.
 void learn(const Set& tuning) {
   struct Tried {
@@ -156,6 +180,8 @@ int run(const std::filesystem::path& folder, const std::filesystem::path& squad,
   print_modes(sets);
   const bool met = print_bar(sets);
   print_fusions(sets);
+  sets.push_back(load(embedder, everything(folder, squad), {.stemming = true}));
+  print_depths(sets, *embedder->token_matcher());
   fmt::print(
       "\n## Words\n\nR@5 / nDCG@10 with words as written, with English stems, and with stems but stop words kept from "
       "the lexical engine.\n\n| set");

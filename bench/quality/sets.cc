@@ -74,17 +74,25 @@ std::vector<Source> all_sources(const Folder& sets, const Folder& squad) {
 Set load(const std::shared_ptr<index::StaticEmbedder>& embedder, const Source& source, SetOptions options) {
   Set set{source.name, std::make_unique<Corpus>(embedder, CorpusOptions{.stemming = options.stemming}), {}, 0};
   std::map<std::string, size_t> documents;
-  for (const json::object& row : read_lines(source.folder / "paragraphs.jsonl")) {
-    documents[text_of(row, "id")] = set.corpus->add(text_of(row, "title"), text_of(row, "text"));
+  std::vector<Folder> folders = source.others;
+  folders.insert(folders.begin(), source.folder);
+  std::vector<std::pair<std::string, size_t>> questions;
+  for (const Folder& folder : folders) {
+    documents.clear();
+    for (const json::object& row : read_lines(folder / "paragraphs.jsonl")) {
+      documents[text_of(row, "id")] = set.corpus->add(text_of(row, "title"), text_of(row, "text"));
+    }
+    for (const json::object& row : read_lines(folder / "questions.jsonl")) {
+      questions.emplace_back(text_of(row, "question"), documents.at(text_of(row, "paragraph_id")));
+    }
   }
   size_t number = 0;
   std::chrono::steady_clock::duration took{};
-  for (const json::object& row : read_lines(source.folder / "questions.jsonl")) {
+  for (const auto& [question, right] : questions) {
     const bool odd = number++ % 2 == 1;
     if (source.half == (odd ? Half::even : Half::odd)) continue;
-    const std::string question = text_of(row, "question");
     Found found = set.corpus->search(question, options.stop_words ? question : without_stop_words(question));
-    Asked asked{std::move(found.lexical), std::move(found.dense), {}, {}, documents.at(text_of(row, "paragraph_id"))};
+    Asked asked{question, std::move(found.lexical), std::move(found.dense), {}, {}, right};
     asked.fused = rag::fuse({asked.lexical, asked.dense}, {});
     std::vector<std::string> texts;
     for (size_t i = 0; i < std::min(kCandidates, asked.fused.size()); ++i) {
@@ -99,6 +107,37 @@ Set load(const std::shared_ptr<index::StaticEmbedder>& embedder, const Source& s
   set.match_us = std::chrono::duration<double, std::micro>(took).count() /
                  static_cast<double>(std::max<size_t>(1, set.asked.size()));
   return set;
+}
+
+Source everything(const Folder& sets, const Folder& squad) {
+  Source all{"everything", sets / "headings", Half::all, {squad}};
+  for (const char* name : {"manpages", "gloss", "german", "french", "code"}) all.others.push_back(sets / name);
+  return all;
+}
+
+Measures measure_depth(const Set& set, const core::TokenMatcher& matcher, Depth depth) {
+  MeasureMeans means;
+  std::map<int64_t, core::MatchTokens> read;
+  for (const Asked& asked : set.asked) {
+    const auto first = [&](const std::vector<core::IndexHit>& hits) {
+      return std::span(hits).first(std::min(depth.candidates, hits.size()));
+    };
+    rag::FusionOptions fusion;
+    fusion.floor_rank = depth.candidates;
+    std::vector<rag::Ranked> fused = rag::fuse({first(asked.lexical), first(asked.dense)}, fusion);
+    std::vector<const core::MatchTokens*> texts;
+    for (size_t i = 0; i < std::min(depth.reranked, fused.size()); ++i) {
+      const auto [at, added] = read.try_emplace(fused[i].chunk_key);
+      if (added) {
+        const auto chunk = static_cast<size_t>(fused[i].chunk_key - 1);
+        at->second = matcher.read(rag::read_for_ranking(set.corpus->passage(chunk)));
+      }
+      texts.push_back(&at->second);
+    }
+    const auto matches = matcher.match(asked.question, std::span<const core::MatchTokens* const>(texts));
+    means.add(measure_chunks(set, rag::rerank(std::move(fused), matches, {}), asked.right));
+  }
+  return means.mean();
 }
 
 Measures measure_chunks(const Set& set, const std::vector<rag::Ranked>& ranked, size_t right) {

@@ -119,7 +119,7 @@ struct Engine::Parts {
       : settings(std::move(snapshot)),
         log(logger),
         sampler(clock, settings->storage.backend == "memory" ? "." : settings->storage.directory),
-        shards(or_cores(settings->server.shards)),
+        shards(or_cores(settings->server.shards), std::chrono::microseconds(settings->server.spin_us)),
         embedding_loop(1),
         read_pool(pool_options("store", static_cast<size_t>(settings->storage.readers), 4096)),
         search_pool(pool_options("search", cores(), 1024)),

@@ -6,7 +6,65 @@
 #include <string>
 #include <thread>
 
+#include "base/clock.h"
+
 namespace tessera::async {
+namespace {
+
+/// A turn of an idle loop that took this long: somebody else had the core.
+constexpr std::chrono::microseconds kCoreTaken{25};
+/// After that, and after kMisses of the last tries to find work were in vain, the loop sleeps at once this many times.
+constexpr int kSleeps = 64;
+constexpr int kMisses = 4;
+
+/// Looks for work before an event loop sleeps, where that has paid lately.
+class Spinner {
+ public:
+  Spinner(boost::asio::io_context& context, std::chrono::microseconds spin) : context_(context), spin_(spin) {}
+
+  /// Whether something ran.
+  bool look() {
+    if (sleeps_ > 0) {
+      --sleeps_;
+      return false;
+    }
+    auto last = clock_.now();
+    for (const auto until = last + spin_; last < until;) {
+      std::this_thread::yield();
+      if (context_.poll() > 0 || context_.stopped()) {
+        misses_ = 0;
+        return true;
+      }
+      const auto now = clock_.now();
+      if (now - last > kCoreTaken) {
+        sleeps_ = kSleeps;
+        return false;
+      }
+      last = now;
+    }
+    if (++misses_ < kMisses) return false;
+    misses_ = kMisses - 1;  // one try in kSleeps, until one finds something
+    sleeps_ = kSleeps;
+    return false;
+  }
+
+ private:
+  boost::asio::io_context& context_;
+  std::chrono::microseconds spin_;
+  base::SystemClock clock_;
+  int sleeps_ = 0;
+  int misses_ = 0;
+};
+
+void run_spinning(boost::asio::io_context& context, std::chrono::microseconds spin) {
+  Spinner spinner(context, spin);
+  while (!context.stopped()) {
+    context.poll();
+    if (!spinner.look()) context.run_one();
+  }
+}
+
+}  // namespace
 
 struct Shards::Shard {
   boost::asio::io_context context{1};
@@ -14,12 +72,16 @@ struct Shards::Shard {
   std::thread thread;
 };
 
-Shards::Shards(size_t count) {
+Shards::Shards(size_t count, std::chrono::microseconds spin) {
   for (size_t i = 0; i < std::max<size_t>(1, count); ++i) shards_.push_back(std::make_unique<Shard>());
   for (size_t i = 0; i < shards_.size(); ++i) {
-    shards_[i]->thread = std::thread([shard = shards_[i].get(), i] {
+    shards_[i]->thread = std::thread([shard = shards_[i].get(), i, spin] {
       pthread_setname_np(pthread_self(), ("shard-" + std::to_string(i)).c_str());
-      shard->context.run();
+      if (spin.count() > 0) {
+        run_spinning(shard->context, spin);
+      } else {
+        shard->context.run();
+      }
     });
   }
 }

@@ -10,7 +10,6 @@ namespace {
 using core::IndexHit;
 using Hits = std::span<const IndexHit>;
 
-constexpr size_t kFloorRank = 100;
 constexpr double kLexicalHalf = 5;  // the BM25 score that maps to 0.5
 
 struct Sum {
@@ -32,11 +31,11 @@ class Scale {
   double range_;
 };
 
-double cosine_floor(Hits hits) {
+double cosine_floor(Hits hits, size_t rank) {
   if (hits.empty()) return 0;
-  const size_t depth = std::min(hits.size(), kFloorRank);
+  const size_t depth = std::clamp<size_t>(rank, 1, hits.size());
   const double last = hits[depth - 1].score;
-  const double share = static_cast<double>(depth) / static_cast<double>(kFloorRank);
+  const double share = static_cast<double>(depth) / static_cast<double>(std::max<size_t>(1, rank));
   return std::min(last, last * share);  // never above the last, also when that is negative
 }
 
@@ -73,7 +72,7 @@ std::vector<Ranked> fuse(const FusionLists& lists, const FusionOptions& options)
     sum.score += ranks ? by_rank(i, options.rank_constant) : words(lexical[i]);
     sum.document_key = lexical[i].document_key;
   }
-  const Scale meaning(dense, cosine_floor(dense));
+  const Scale meaning(dense, cosine_floor(dense, options.floor_rank));
   for (size_t i = 0; i < dense.size(); ++i) {
     Sum& sum = sums[dense[i].chunk_key];
     sum.score += weight * (ranks ? by_rank(i, options.rank_constant) : meaning(dense[i]));

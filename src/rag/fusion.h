@@ -23,6 +23,7 @@ struct FusionOptions {
   Fusion kind = Fusion::scores;
   double dense_weight = 0.4;  ///< beside 1 for the words; not negative
   double rank_constant = 60;  ///< reciprocal_rank only; not negative
+  size_t floor_rank = 100;    ///< scores only: the place of the hit whose cosine is the floor, from 1
 };
 
 /// Best-first hits of each engine; none when the engine failed or was not asked (it then has no say in the scale).
@@ -37,8 +38,9 @@ struct FusionLists {
 ///
 /// scores: convex combination (Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval, 2023).
 /// BM25 is divided by the best hit's. The cosine is scaled from 0 at a floor to 1 at the best hit; the floor is the
-/// cosine of the 100th hit, so that a deeper list changes nothing for the best, and of a shorter list the last hit's
-/// times length / 100: among few chunks even the last may be near. Why and how well: docs/adr/0005-fusion.md.
+/// cosine of the hit at floor_rank, so that a deeper list changes nothing for the best, and of a shorter list the last
+/// hit's times length / floor_rank: among few chunks even the last may be near. Why and how well:
+/// docs/adr/0005-fusion.md.
 ///
 /// reciprocal_rank: Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet, 2009; with a weight.
 std::vector<Ranked> fuse(const FusionLists& lists, const FusionOptions& options);
