@@ -1,5 +1,8 @@
-# tessera_room(NAME [ASIO] ROOMS <rooms below> LIBS <third-party targets, private> TEST_ROOMS <rooms its tests need> TEST_LIBS <...>
+# tessera_room(NAME [ASIO] [HEAVY_TESTS] ROOMS <rooms below> LIBS <third-party targets, private> TEST_ROOMS <rooms its tests need> TEST_LIBS <...>
 #              THREAD_TESTS <regex>)
+#
+# HEAVY_TESTS: its tests compute a lot themselves (models, brute force). The others' are not optimised in debug builds,
+# where that costs more time than it saves.
 #
 # THREAD_TESTS: of a big room, the files of tests that start threads; under ThreadSanitizer the others are left out, which
 # would only cost time there.
@@ -8,7 +11,7 @@
 # NAME_test (registered with ctest), every *_fuzz.cc a fuzz target NAME_<file> (preset fuzz). New files need no edit here.
 #
 # Two precompiled headers serve all rooms, so a room pays for its own headers only: the standard library, and (rooms
-# marked ASIO) the standard library with Asio's coroutines.
+# marked ASIO) the standard library with Asio's coroutines. Two more serve the tests: these, and GoogleTest.
 
 file(WRITE ${CMAKE_BINARY_DIR}/pch.cc "// carries a precompiled header\n")
 file(WRITE ${CMAKE_BINARY_DIR}/pch_asio.cc "// carries a precompiled header\n")
@@ -24,6 +27,16 @@ add_library(tessera_pch_asio OBJECT ${CMAKE_BINARY_DIR}/pch_asio.cc)
 target_link_libraries(tessera_pch_asio PRIVATE fmt::fmt tessera_boost)
 target_precompile_headers(tessera_pch_asio PRIVATE ${TESSERA_PCH_STD} ${TESSERA_PCH_ASIO})
 
+if(TESSERA_TESTS)
+  foreach(kind pch pch_asio)
+    add_library(tessera_${kind}_test OBJECT ${CMAKE_BINARY_DIR}/${kind}.cc)
+    target_link_libraries(tessera_${kind}_test PRIVATE fmt::fmt tessera_boost GTest::gtest GTest::gmock)
+    target_compile_options(tessera_${kind}_test PRIVATE $<$<CONFIG:Debug>:-O0>)
+  endforeach()
+  target_precompile_headers(tessera_pch_test PRIVATE ${TESSERA_PCH_STD} <gmock/gmock.h> <gtest/gtest.h>)
+  target_precompile_headers(tessera_pch_asio_test PRIVATE ${TESSERA_PCH_STD} ${TESSERA_PCH_ASIO} <gmock/gmock.h> <gtest/gtest.h>)
+endif()
+
 # tessera_use_pch(target asio?)
 function(tessera_use_pch target asio)
   if(asio)
@@ -36,7 +49,7 @@ function(tessera_use_pch target asio)
 endfunction()
 
 function(tessera_room name)
-  cmake_parse_arguments(ROOM "ASIO" "" "ROOMS;LIBS;TEST_LIBS;TEST_ROOMS;THREAD_TESTS" ${ARGN})
+  cmake_parse_arguments(ROOM "ASIO;HEAVY_TESTS" "" "ROOMS;LIBS;TEST_LIBS;TEST_ROOMS;THREAD_TESTS" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(sources ${all})
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cc$")
@@ -62,7 +75,17 @@ function(tessera_room name)
     list(TRANSFORM ROOM_TEST_ROOMS PREPEND tessera_)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE tessera_${name} ${ROOM_TEST_ROOMS} ${ROOM_LIBS} ${ROOM_TEST_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
-    tessera_use_pch(${name}_test ${ROOM_ASIO})
+    if(ROOM_HEAVY_TESTS)
+      tessera_use_pch(${name}_test ${ROOM_ASIO})
+    else()
+      target_link_libraries(${name}_test PRIVATE tessera_boost)
+      target_compile_options(${name}_test PRIVATE $<$<CONFIG:Debug>:-O0>)
+      if(ROOM_ASIO)
+        target_precompile_headers(${name}_test REUSE_FROM tessera_pch_asio_test)
+      else()
+        target_precompile_headers(${name}_test REUSE_FROM tessera_pch_test)
+      endif()
+    endif()
     target_compile_definitions(${name}_test PRIVATE TESSERA_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_test(NAME ${name} COMMAND ${name}_test)
   endif()

@@ -37,11 +37,18 @@ class ToldModel final : public core::ChatModel {
   }
 };
 
+core::Usage usage(int64_t prompt, int64_t completion) {
+  core::Usage made;
+  made.prompt_tokens = prompt;
+  made.completion_tokens = completion;
+  return made;
+}
+
 class ToldEmbeddings final : public core::EmbeddingsRelay {
  public:
   core::Task<base::Result<std::string>> embeddings(const core::RequestContext&, const core::RelayRequest&,
                                                    core::RelayReport& report) override {
-    report.usage = {.prompt_tokens = 40};
+    report.usage = usage(40, 0);
     report.usage_reported = true;
     co_return "{}";
   }
@@ -168,7 +175,7 @@ TEST(KeyedModels, AskTheKeyForTheOtherPortsToo) {
 TEST(KeyedModels, CountWhatTheProviderSaidAndNothingOfACallThatFailedAtOnce) {
   World world;
   world.use_key({}, 1000);
-  world.models.model->usage = {.prompt_tokens = 100, .completion_tokens = 50};
+  world.models.model->usage = usage(100, 50);
   EXPECT_EQ(world.relay("m", 2000), "done");
   EXPECT_EQ(world.left(), 850);
   world.models.model->fails = true;
@@ -176,8 +183,9 @@ TEST(KeyedModels, CountWhatTheProviderSaidAndNothingOfACallThatFailedAtOnce) {
   EXPECT_EQ(world.left(), 850);
   EXPECT_EQ(world.relay("m", 3600), "TOKENS_LIMITED") << "900 tokens by the guess";
   EXPECT_EQ(world.models.model->calls, 2) << "refused before the provider heard of it";
-  world.models.model->usage = {.prompt_tokens = 800, .completion_tokens = 400};
-  const core::ChatRequest request{.model = "m"};
+  world.models.model->usage = usage(800, 400);
+  core::ChatRequest request;
+  request.model = "m";
   EXPECT_TRUE(sync_wait((*world.keyed.find("m"))->generate(world.context, request, nullptr)));
   EXPECT_EQ(world.left(), 0);
   world.clock.advance(base::Millis(61'000));
