@@ -1,9 +1,12 @@
 // Our side of bm25.py and filtered.py: the index behind its door. engine_runner DIRECTORY reads commands, one a line:
 //   lexical FILE                     takes in the file's lines, a document each -> wall and processor seconds, memory
-//   in bytes vectors FILE DIMENSIONS META     raw floats; META: a line a row, "field number field number ..." -> the
-//   same save                                                                               -> wall and processor
-//   seconds bandwidth                        one thread summing 512 MiB                        -> bytes a second text K
-//   FILE                      a query a line  -> a line a query: wall and processor seconds, the keys found; then "."
+//   in
+//                                    bytes
+//   vectors FILE DIMENSIONS META     raw floats; META: a line a row, "field number field number ..." -> the same
+//   save                             -> wall and processor seconds
+//   bandwidth                        one thread summing 512 MiB -> bytes a second
+//   words FILE                       reads the file's words and hashes each, nothing more -> words, processor seconds
+//   text K FILE                      a query a line -> a line a query: wall and processor seconds, the keys found; "."
 //   dense K VECTORS FILTERS          a filter a line: "field number,number field number", empty: none -> the same
 // Keys are the numbers of lines and rows from 0.
 #include <chrono>
@@ -14,8 +17,10 @@
 #include <sstream>
 #include <string>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "index/retrieval_index.h"
+#include "text/words.h"
 
 namespace {
 
@@ -200,6 +205,20 @@ void bandwidth() {
   std::printf("%.0f\n", sum == 0 ? 0.0 : best);
 }
 
+void words(const std::string& path) {
+  std::ifstream file(path);
+  const Stopwatch watch;
+  uint64_t count = 0;
+  uint64_t hashes = 0;
+  for (std::string line; std::getline(file, line);) {
+    tessera::text::for_each_word(line, [&](const tessera::text::Word& word) {
+      hashes ^= tessera::base::hash64(word.term);
+      ++count;
+    });
+  }
+  std::printf("%llu %.6f\n", static_cast<unsigned long long>(count), hashes == 0 ? 0.0 : watch.processor());
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -220,6 +239,8 @@ int main(int count, char** arguments) {
       runner.save();
     } else if (command == "bandwidth") {
       bandwidth();
+    } else if (command == "words" && in >> first) {
+      words(first);
     } else if (command == "text" && in >> number >> first) {
       runner.text(number, first);
     } else if (command == "dense" && in >> number >> first >> second) {

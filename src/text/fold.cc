@@ -24,6 +24,12 @@ bool is_pair_script(char32_t c) {
          in(c, 0xFF66, 0xFF9F) || in(c, 0x1B000, 0x1B16F) || in(c, 0x20000, 0x323AF);
 }
 
+/// Letters of such scripts that fold to themselves: most of Chinese, Japanese and Korean text.
+bool is_plain_pair(char32_t c) {
+  return in(c, 0x4E00, 0x9FEF) || in(c, 0xAC00, 0xD7A3) || in(c, 0x3041, 0x3096) || in(c, 0x30A1, 0x30FA) ||
+         in(c, 0x3400, 0x4DB5);
+}
+
 /// Accents that writers leave out when they search.
 bool is_dropped_mark(char32_t c) {
   return in(c, 0x0300, 0x036F) || in(c, 0x0483, 0x0487) || in(c, 0x0591, 0x05C7) || in(c, 0x0610, 0x061A) ||
@@ -125,6 +131,11 @@ const Folded& fold(char32_t value, Folded& scratch) {
     return table;
   }();
   if (value < kTableEnd) return kTable[value];
+  if (is_plain_pair(value)) {
+    scratch.letter = Letter::pair;
+    scratch.size = static_cast<uint8_t>(encode_utf8(value, scratch.bytes));
+    return scratch;
+  }
   scratch = make_folded(value);
   return scratch;
 }

@@ -2,10 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <utf8proc.h>
 
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "text/fold.h"
+#include "text/utf8.h"
 
 namespace tessera::text {
 namespace {
@@ -64,6 +69,22 @@ TEST(Words, ReadScriptsWithoutSpacesInPairs) {
   EXPECT_THAT(terms("犬 猫"), ElementsAre("犬", "猫"));
   EXPECT_THAT(terms("GPUを使う。はい"), ElementsAre("gpu", "を使", "使う", "はい"));
   EXPECT_THAT(terms("한국어"), ElementsAre("한국", "국어"));
+}
+
+TEST(Words, FoldIdeographsAndSyllablesToThemselves) {
+  const auto letters = {
+      std::pair{0x3041, 0x3096}, {0x30A1, 0x30FA}, {0x3400, 0x4DB5}, {0x4E00, 0x9FEF}, {0xAC00, 0xD7A3}};
+  for (const auto& [first, last] : letters) {
+    for (int32_t c = first; c <= last; ++c) {
+      ASSERT_EQ(utf8proc_category(c), UTF8PROC_CATEGORY_LO) << c;
+      char bytes[4];
+      const std::string_view itself(bytes, encode_utf8(static_cast<char32_t>(c), bytes));
+      Folded scratch;
+      const Folded& folded = fold(static_cast<char32_t>(c), scratch);
+      ASSERT_EQ(folded.letter, Letter::pair) << c;
+      ASSERT_EQ(folded.view(), itself) << c;
+    }
+  }
 }
 
 TEST(Words, AreCutAtALimitAndInvalidBytesDivide) {
