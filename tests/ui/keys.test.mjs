@@ -10,7 +10,7 @@ const executable = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/
 
 test("the page asks for a key until one works", async () => {
   const directory = temporaryDirectory();
-  const made = spawnSync(binary, ["keys", "create", "--data", directory, "--scopes", "chat,ingest"], { encoding: "utf8", env: { PATH: process.env.PATH } });
+  const made = spawnSync(binary, ["keys", "create", "--data", directory, "--scopes", "chat,ingest", "--models", "tessera/extractive"], { encoding: "utf8", env: { PATH: process.env.PATH } });
   assert.equal(made.status, 0, made.stderr);
   const key = made.stdout.trim();
   const server = await Server.start({ directory, settings: { "auth.mode": "keys" } });
@@ -33,6 +33,13 @@ test("the page asks for a key until one works", async () => {
     const answer = page.locator(".answer:not(.working)");
     await answer.waitFor();
     assert.match(await answer.textContent(), /nine in the evening/);
+    assert.match(await page.locator(".where").textContent(), /answered by tessera\/extractive/, "the server's choice, among what the key may use");
+    for (const path of ["/docs", "/"]) {
+      await page.setViewportSize({ width: 390, height: 844 });
+      await page.goto(server.url + path);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390, `${path} fits a phone`);
+    }
+    assert.ok((await page.locator("header").boundingBox()).height < 110, "and leaves most of it to the answers");
     await page.reload();
     await page.locator("#stats", { hasText: "1 document" }).waitFor();
     const other = await (await browser.newContext()).newPage();
