@@ -13,9 +13,8 @@ constexpr size_t kSliceChunks = 128;
 constexpr Row kRowsMax = 0x7FFFFFFF;
 /// Of a title or a heading path, this much is indexed with each chunk.
 constexpr size_t kHeadingBytesMax = 1024;
-/// With more memory than this waiting for maintenance, each slice waits for it, up to so long: where processors are
-/// few, changes would else leave it ever further behind.
-constexpr size_t kWaitingBytesMax = size_t{256} << 20;
+/// While maintenance is behind, each slice waits for it, up to so long: where processors are few, changes would else
+/// leave it ever further behind, and memory fill.
 constexpr std::chrono::milliseconds kWaitMax{20};
 
 std::string_view chunk_text(const core::DocumentWrite& write, const core::Chunk& chunk) {
@@ -105,7 +104,7 @@ CollectionIndex::Slice CollectionIndex::prepare_slice(const core::DocumentWrite&
 void CollectionIndex::wait_for_maintenance() {
   {
     const auto lock = access_.read();
-    if (lexical_->waiting_bytes() <= kWaitingBytesMax) return;
+    if (!lexical_->behind()) return;
   }
   std::unique_lock lock(waiting_);
   installed_.wait_for(lock, kWaitMax);

@@ -44,9 +44,12 @@ void SegmentedIndex::State::begin_live() {
 }
 
 void SegmentedIndex::State::count_waiting() {
+  waiting_rows = 0;
   waiting_bytes = 0;
   for (const Part& part : std::span(parts).first(parts.size() - 1)) {
-    if (part.live) waiting_bytes += part.live->memory_bytes();
+    if (!part.live) continue;
+    waiting_rows += part.rows();
+    waiting_bytes += part.live->memory_bytes();
   }
 }
 
@@ -176,8 +179,10 @@ size_t SegmentedIndex::file_bytes() const {
   return bytes;
 }
 
-size_t SegmentedIndex::waiting_bytes() const {
-  return state_->waiting_bytes;
+bool SegmentedIndex::behind() const {
+  constexpr uint64_t kSegmentsMax = 8;
+  constexpr size_t kBytesMax = size_t{256} << 20;
+  return state_->waiting_bytes > kBytesMax || state_->waiting_rows > kSegmentsMax * state_->options.freeze_rows;
 }
 
 size_t SegmentedIndex::segments() const {

@@ -71,8 +71,8 @@ class SegmentedIndex {
   /// Memory held, mapped files not counted (they are `file_bytes`).
   [[nodiscard]] size_t memory_bytes() const;
   [[nodiscard]] size_t file_bytes() const;
-  /// Memory of segments that get no further rows: what background work has to write. Read lock.
-  [[nodiscard]] size_t waiting_bytes() const;
+  /// Read lock. Whether so much is in memory for background work to write that no more should be added before it is.
+  [[nodiscard]] bool behind() const;
   [[nodiscard]] size_t segments() const;
 
   /// Read lock. The next piece of background work; null when there is none.

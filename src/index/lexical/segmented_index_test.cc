@@ -321,6 +321,44 @@ TEST(SegmentedIndex, RowsRemovedDuringAJobStayRemoved) {
   }
 }
 
+TEST(SegmentedIndex, SegmentsInMemoryWaitToBeWrittenTogether) {
+  FileStore files{std::filesystem::path()};
+  LexicalWorld world(21);
+  Pair pair(files, {.freeze_rows = 16});
+  const auto work_due = [&] {
+    while (auto job = pair.index->plan(LexicalWork::due)) {
+      ASSERT_TRUE(job->run(kNever));
+      pair.index->install(std::move(job));
+    }
+  };
+  for (size_t frozen = 1; frozen <= 4; ++frozen) {
+    pair.add(texts(world, 16, 20));
+    pair.add(texts(world, 1, 20));  // begins the next one
+    work_due();
+    EXPECT_EQ(pair.index->segments(), frozen < 4 ? frozen + 1 : 2U);
+    EXPECT_EQ(pair.index->file_bytes() > 0, frozen == 4);
+  }
+  for (int i = 0; i < 3; ++i) pair.add(texts(world, 17, 20));
+  work_due();
+  EXPECT_EQ(pair.index->segments(), 4U);
+  ASSERT_TRUE(pair.work());
+  EXPECT_EQ(pair.index->segments(), 3U);
+  pair.check_random(world, 20);
+}
+
+TEST(SegmentedIndex, IsBehindUntilWhatWaitsIsWritten) {
+  FileStore files{std::filesystem::path()};
+  Pair pair(files, {.freeze_rows = 2});
+  for (int row = 0; row < 16; ++row) {
+    pair.add({"word"});
+    EXPECT_FALSE(pair.index->behind());
+  }
+  for (int row = 0; row < 3; ++row) pair.add({"word"});
+  EXPECT_TRUE(pair.index->behind());
+  ASSERT_TRUE(pair.work());
+  EXPECT_FALSE(pair.index->behind());
+}
+
 TEST(SegmentedIndex, DamagedFilesAreNamedOrHarmless) {
   FileStore files{std::filesystem::path()};
   LexicalWorld world(4, 300);

@@ -55,7 +55,8 @@ struct SegmentedIndex::State {
   std::vector<Part> parts = {};
   uint64_t live_rows = 0;
   uint64_t live_length = 0;
-  size_t waiting_bytes = 0;                 ///< of live segments but the last
+  uint64_t waiting_rows = 0;                ///< of live segments but the last
+  size_t waiting_bytes = 0;                 ///< likewise
   std::weak_ptr<RemovalLog> removals = {};  ///< of the job that is under way
   std::shared_ptr<RetiredSegments> retired = std::make_shared<RetiredSegments>();
 
@@ -66,7 +67,7 @@ struct SegmentedIndex::State {
   Part& part_of(Row row);
   /// A new live part begins behind the last one.
   void begin_live();
-  /// Keeps waiting_bytes.
+  /// Keeps waiting_rows and waiting_bytes.
   void count_waiting();
   /// Lets parts do something with rows, and keeps the totals.
   template <class Change>
