@@ -37,12 +37,16 @@ core::Task<void> ProviderModels::ask(const core::RequestContext& context, Part p
     const std::lock_guard lock(mutex_);
     const base::SteadyTime now = clock_.now();
     source.answered = nullptr;
-    // Nothing is known of a provider whose asker went away.
-    const bool left = !names && names.error().code == base::Code::cancelled;
-    source.ask_again = names ? now + kFresh : left ? now : now + kRest;
     if (names) {
       if (names->size() > kNamesMax) names->resize(kNamesMax);
       source.names = *std::move(names);
+      source.failures = 0;
+      source.ask_again = now + kFresh;
+    } else if (names.error().code == base::Code::cancelled) {
+      source.ask_again = now;  // its asker went away, which says nothing of the provider
+    } else {
+      // Whoever is silent for good is seldom waited for.
+      source.ask_again = now + std::min(kFresh, kRest * (1 << std::min(source.failures++, 10)));
     }
   }
   part.answered->set();

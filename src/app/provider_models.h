@@ -13,8 +13,8 @@ namespace tessera::app {
 
 /// What providers offer whose models nobody has configured, as "PROVIDER/MODEL". A provider is asked when a list is
 /// wanted and its last answer is older than kFresh, all of them at the same time; one that does not answer within
-/// kPatience is left out, or listed as it was before, and asked again after kRest. Who wants a list meanwhile gets what
-/// was known before, or waits for the first answer. Thread-safe. Never fails.
+/// kPatience is left out, or listed as it was before, and asked again after kRest, then twice as long each time. Who
+/// wants a list meanwhile gets what was known before, or waits for the first answer. Thread-safe. Never fails.
 class ProviderModels final : public core::ModelLister {
  public:
   static constexpr base::Millis kFresh{300'000};
@@ -33,6 +33,7 @@ class ProviderModels final : public core::ModelLister {
     std::string provider;
     std::shared_ptr<core::ModelLister> lister;
     std::vector<std::string> names = {};          // guarded by mutex_
+    int failures = 0;                             // in a row; guarded by mutex_
     base::SteadyTime ask_again = {};              // guarded by mutex_
     std::shared_ptr<async::Event> answered = {};  // guarded by mutex_; null: nobody is asking
   };

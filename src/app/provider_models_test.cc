@@ -82,6 +82,25 @@ TEST_F(Listing, WhoIsSilentOrFailsHidesNobodyAndIsListedAsBefore) {
   EXPECT_EQ(listers[1]->calls, 2);
 }
 
+TEST_F(Listing, WhoStaysSilentIsWaitedForLessAndLess) {
+  base::ManualClock clock;
+  ProviderModels models(clock);
+  ToldLister& silent = add(models, "silent", {"s"});
+  silent.waits_for = &never;
+  base::Millis rest = ProviderModels::kRest;
+  for (int asked = 1; asked < 10; ++asked) {
+    EXPECT_THAT(list(models), IsEmpty());
+    EXPECT_EQ(silent.calls, asked);
+    clock.advance(rest - base::Millis(1));
+    EXPECT_THAT(list(models), IsEmpty());
+    EXPECT_EQ(silent.calls, asked) << "not yet";
+    clock.advance(base::Millis(1));
+    rest = std::min(2 * rest, ProviderModels::kFresh);
+  }
+  silent.waits_for = nullptr;
+  EXPECT_THAT(list(models), ElementsAre("silent/s"));
+}
+
 TEST_F(Listing, WhoComesMeanwhileWaitsForTheFirstAnswerAndLaterTakesWhatIsKnown) {
   base::SystemClock clock;
   ProviderModels models(clock);
