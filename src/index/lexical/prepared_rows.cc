@@ -19,12 +19,15 @@ void PreparedRows::clear() {
   bytes_.clear();
 }
 
-void PreparedRows::add(std::string_view term, const TermKey& key) {
+inline void PreparedRows::add(std::string_view term, const TermKey& key) {
   Token& token = tokens_.emplace_back();  // in place: its halves are not put together again
   token.key = key;
   token.hash = key_hash(key, term);
+  if (!key.whole()) keep_bytes(token, term);
+}
+
+void PreparedRows::keep_bytes(Token& token, std::string_view term) {
   token.rest = static_cast<uint32_t>(long_terms_.size());
-  if (key.whole()) return;
   long_terms_.push_back({static_cast<uint32_t>(bytes_.size()), static_cast<uint32_t>(term.size())});
   bytes_.insert(bytes_.end(), term.begin(), term.end());
 }

@@ -60,6 +60,7 @@ class PreparedRows {
   };
   void clear();
   void add(std::string_view term, const TermKey& key);
+  void keep_bytes(Token& token, std::string_view term);
 
   std::vector<uint32_t> lengths_;
   std::vector<std::array<uint32_t, 3>> part_ends_;  // of each row, in tokens_
