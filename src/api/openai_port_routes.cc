@@ -131,6 +131,13 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::responses(Call& call) {
   TESSERA_CO_TRY(const auto port, port_of(parts_, request.model, &core::ModelPorts::responses,
                                           "answer /v1/responses; ask /v1/chat/completions"));
   const core::Tenant& tenant = call.context.tenant;
+  // Providers know one key for all apps and conversations are not made here, so whose one is nobody can tell.
+  if (ask.conversation && !call.context.key_id.empty()) {
+    co_return base::fail(base::Code::invalid, "CONVERSATION_NOT_AVAILABLE",
+                         "Conversations kept by a provider belong to no app here; leave 'conversation' out and go on "
+                         "from a response with 'previous_response_id', or use /chat with a session.",
+                         "", "conversation");
+  }
   if (!ask.previous_response.empty()) {
     TESSERA_CO_TRY(const bool strange, co_await owners_.strange(tenant, std::move(ask.previous_response)));
     if (strange) {

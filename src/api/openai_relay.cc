@@ -109,6 +109,8 @@ base::Result<CompletionAsk> read_ask(std::string_view body, RelayedForm form) {
   TESSERA_TRY(ask.user, text_of(members, "user", 256));
   if (form == RelayedForm::other) {
     TESSERA_TRY(ask.previous_response, text_of(members, "previous_response_id", 256));
+    const JsonMember* const conversation = text::find_member(members, "conversation");
+    ask.conversation = conversation != nullptr && conversation->kind != JsonKind::null;
     const JsonMember* const store = text::find_member(members, "store");
     ask.store = store == nullptr || store->value != "false";
   }

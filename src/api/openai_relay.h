@@ -16,6 +16,7 @@ struct CompletionAsk {
   core::RelayRequest request;  ///< an empty model: the default
   std::string user;
   std::string previous_response;  ///< of a response that goes on where another ended
+  bool conversation = false;      ///< a response that belongs to a conversation kept by the provider
   bool store = true;              ///< the provider may keep the response
   int64_t choices = 1;
   bool extended = false;    ///< has a "tessera" object: the answer is ours to make

@@ -93,6 +93,9 @@ class Reader {
       case place(Atom::logprobs):
         ask_.logprobs = value;
         break;
+      case place(Atom::mock):
+        wrong = "mock";
+        break;
       default:
         break;
     }
@@ -113,7 +116,10 @@ class Reader {
   }
 
   bool open(Atom inside) {
-    if (here() == place(Atom::mock)) mock_open_ = inside == Atom::other;
+    if (here() == place(Atom::mock)) {
+      mock_open_ = inside == Atom::other;
+      if (!mock_open_) wrong = "mock";
+    }
     names_[depth_++] = inside;
     return true;
   }
@@ -168,6 +174,9 @@ class Reader {
       return;
     }
     switch (here()) {
+      case place(Atom::mock):
+        for (Directive& each : parse_directives(scratch_)) ask_.directives.push_back(std::move(each));
+        break;
       case place(Atom::input):
       case place(Atom::input, Atom::item):
         has_input = true;
@@ -237,6 +246,9 @@ class Reader {
       case place(Atom::input, Atom::item):
       case place(Atom::input, Atom::item, Atom::item):
         add_token(value);
+        break;
+      case place(Atom::mock):
+        wrong = "mock";
         break;
       default:
         break;

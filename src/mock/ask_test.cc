@@ -40,6 +40,20 @@ TEST(Ask, ReadsWhatMattersOfAChat) {
   EXPECT_EQ(ask->directives, expected);
 }
 
+TEST(Ask, ReadsDirectivesAsTextAndRefusesWhatIsNone) {
+  const auto ask = read_ask(Dialect::openai, R"({"messages": [{"content": "x"}], "mock": "tokens=6; no-done"})");
+  ASSERT_TRUE(ask) << ask.error().message;
+  const std::vector<Directive> expected = parse_directives("tokens=6; no-done");
+  ASSERT_EQ(expected.size(), 2U);
+  EXPECT_EQ(ask->directives, expected);
+  for (const std::string_view wrong : {"6", "6.5", "true", R"(["tokens=6"])"}) {
+    const auto refused =
+        read_ask(Dialect::openai, R"({"messages": [{"content": "x"}], "mock": )" + std::string(wrong) + "}");
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_EQ(refused.error().param, "mock") << wrong;
+  }
+}
+
 TEST(Ask, ReadsAnthropic) {
   const auto ask = read_ask(Dialect::anthropic, R"({"model": "claude", "max_tokens": 9, "system": [{"type": "text",
     "text": "four"}], "messages": [{"role": "user", "content": "hi"}], "tools": [{"name": "tide", "input_schema": {}}],

@@ -134,6 +134,10 @@ test("another app gets at none of them", async () => {
   }
   const follows = await server.post("/v1/responses", { model: "gpt-4o-mini", input: "Go on", previous_response_id: id }, as(theirs));
   assert.deepEqual([follows.status, follows.json.error.param], [404, "previous_response_id"]);
+  for (const conversation of ["conv_1", { id: "conv_1" }]) {
+    const joins = await server.post("/v1/responses", { model: "gpt-4o-mini", input: "Go on", conversation }, as(ours));
+    assert.deepEqual([joins.status, joins.json.error.code, joins.json.error.param], [400, "CONVERSATION_NOT_AVAILABLE", "conversation"], "nobody knows whose it is");
+  }
   assert.equal(seen.length, before, "the provider heard nothing of it");
   assert.equal((await server.post("/v1/responses", { model: "gpt-4o-mini", input: "Go on", previous_response_id: id }, as(ours))).status, 200);
 });
