@@ -52,6 +52,13 @@ async::BlockingPoolOptions pool_options(std::string name, size_t threads, size_t
   return options;
 }
 
+async::BlockingPoolOptions ingest_pool_options(const Settings& settings) {
+  auto options =
+      pool_options("ingest", or_cores(settings.ingest.workers), static_cast<size_t>(settings.ingest.queue_max));
+  options.kind = base::ThreadKind::batch;
+  return options;
+}
+
 // One of the two, behind the ports.
 struct Stores {
   std::unique_ptr<store::SqliteStore> sqlite;
@@ -123,8 +130,7 @@ struct Engine::Parts {
         embedding_loop(1),
         read_pool(pool_options("store", static_cast<size_t>(settings->storage.readers), 4096)),
         search_pool(pool_options("search", cores(), 1024)),
-        ingest_pool(pool_options("ingest", or_cores(settings->ingest.workers),
-                                 static_cast<size_t>(settings->ingest.queue_max))) {}
+        ingest_pool(ingest_pool_options(*settings)) {}
 
   Result<> open();
   std::function<std::shared_ptr<core::ChatModel>(std::shared_ptr<core::ChatModel>, std::string)> accounting();

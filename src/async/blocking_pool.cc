@@ -1,7 +1,5 @@
 #include "async/blocking_pool.h"
 
-#include <pthread.h>
-
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -58,7 +56,7 @@ struct BlockingPool::State {
   std::vector<std::thread> threads;  // touched by the owner only
 
   void loop() {
-    pthread_setname_np(pthread_self(), options.name.substr(0, 15).c_str());
+    base::begin_thread(options.name, options.kind);
     std::unique_lock lock(mutex);
     while (true) {
       work.wait(lock, [this] { return stopping || !queue.empty(); });

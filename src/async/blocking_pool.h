@@ -10,11 +10,13 @@
 
 #include "async/waiter.h"
 #include "base/result.h"
+#include "base/thread.h"
 
 namespace tessera::async {
 
 struct BlockingPoolOptions {
   std::string name = "blocking";  ///< thread name, and the "what" of error messages
+  base::ThreadKind kind = base::ThreadKind::worker;
   size_t threads = 4;
   size_t queue_max = 1024;        ///< waiting jobs; beyond that `run` answers exhausted
   base::Millis retry_after{500};  ///< told to the caller of a full pool

@@ -1,21 +1,22 @@
 #include "async/shards.h"
 
-#include <pthread.h>
-
 #include <boost/asio/executor_work_guard.hpp>
 #include <string>
 #include <thread>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 namespace tessera::async {
 namespace {
 
 /// A turn of an idle loop that took this long: somebody else had the core.
 constexpr std::chrono::microseconds kCoreTaken{25};
-/// After that, and after kMisses of the last tries to find work were in vain, the loop sleeps at once this many times.
+/// A try that finds work saves less than one in vain costs, so of four tries three must find some: each is worth 1, one
+/// in vain 3, and who has nothing left sleeps at once kSleeps times before the next try.
+constexpr int kCreditMax = 8;
+constexpr int kMissCost = 3;
 constexpr int kSleeps = 64;
-constexpr int kMisses = 4;
 
 /// Looks for work before an event loop sleeps, where that has paid lately.
 class Spinner {
@@ -32,28 +33,29 @@ class Spinner {
     for (const auto until = last + spin_; last < until;) {
       std::this_thread::yield();
       if (context_.poll() > 0 || context_.stopped()) {
-        misses_ = 0;
+        credit_ = std::min(kCreditMax, credit_ + 1);
         return true;
       }
       const auto now = clock_.now();
-      if (now - last > kCoreTaken) {
-        sleeps_ = kSleeps;
-        return false;
-      }
+      if (now - last > kCoreTaken) return rest();
       last = now;
     }
-    if (++misses_ < kMisses) return false;
-    misses_ = kMisses - 1;  // one try in kSleeps, until one finds something
-    sleeps_ = kSleeps;
-    return false;
+    credit_ -= kMissCost;
+    return credit_ > 0 ? false : rest();
   }
 
  private:
+  bool rest() {
+    sleeps_ = kSleeps;
+    credit_ = 1;
+    return false;
+  }
+
   boost::asio::io_context& context_;
   std::chrono::microseconds spin_;
   base::SystemClock clock_;
   int sleeps_ = 0;
-  int misses_ = 0;
+  int credit_ = kCreditMax;
 };
 
 void run_spinning(boost::asio::io_context& context, std::chrono::microseconds spin) {
@@ -76,7 +78,7 @@ Shards::Shards(size_t count, std::chrono::microseconds spin) {
   for (size_t i = 0; i < std::max<size_t>(1, count); ++i) shards_.push_back(std::make_unique<Shard>());
   for (size_t i = 0; i < shards_.size(); ++i) {
     shards_[i]->thread = std::thread([shard = shards_[i].get(), i, spin] {
-      pthread_setname_np(pthread_self(), ("shard-" + std::to_string(i)).c_str());
+      base::begin_thread("shard-" + std::to_string(i), base::ThreadKind::loop);
       if (spin.count() > 0) {
         run_spinning(shard->context, spin);
       } else {

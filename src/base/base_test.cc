@@ -1,12 +1,17 @@
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <set>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "base/thread.h"
 
 namespace tessera::base {
 namespace {
@@ -65,6 +70,26 @@ TEST(JsonString, EscapesControlCharactersAndQuotes) {
   std::string out;
   append_json_string(out, std::string_view("a\"\\\n\x01\0", 6));
   EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001\\u0000\"");
+}
+
+TEST(Thread, HasItsNameAndGivesWayAsItsKindDoes) {
+  const int mine = getpriority(PRIO_PROCESS, 0);
+  const auto nice_of = [](ThreadKind kind) {
+    int nice = 0;
+    char name[16] = {};
+    std::thread([&] {
+      begin_thread("a name longer than allowed", kind);
+      nice = getpriority(PRIO_PROCESS, 0);
+      pthread_getname_np(pthread_self(), name, sizeof name);
+    }).join();
+    EXPECT_STREQ(name, "a name longer t");
+    return nice;
+  };
+  EXPECT_EQ(nice_of(ThreadKind::loop), mine);
+  EXPECT_EQ(nice_of(ThreadKind::worker), mine);
+  EXPECT_EQ(nice_of(ThreadKind::batch), std::min(19, mine + 5));
+  EXPECT_EQ(nice_of(ThreadKind::background), std::min(19, mine + 10));
+  EXPECT_EQ(getpriority(PRIO_PROCESS, 0), mine) << "of that thread only";
 }
 
 }  // namespace

@@ -1,9 +1,7 @@
-#include <pthread.h>
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "base/thread.h"
 #include "index/engine.h"
 
 namespace tessera::index {
@@ -12,7 +10,6 @@ namespace {
 /// Maintenance saves its results when there was nothing more to do for so long.
 constexpr std::chrono::milliseconds kQuietBeforeSave{2000};
 constexpr std::chrono::milliseconds kPauseAfterFailure{5000};
-constexpr int kMaintenanceNice = 10;
 /// Changes have stopped for so long: the graph's turn.
 constexpr std::chrono::milliseconds kQuietBeforeVectors{300};
 /// A compacted copy takes in so much of what it missed while the applier waits: a millisecond's work.
@@ -21,10 +18,8 @@ constexpr size_t kCaughtUpBytes = size_t{64} << 10;
 }  // namespace
 
 void Engine::maintain() {
-  ::pthread_setname_np(::pthread_self(), "maintenance");
-  // Searches and changes come first where processors are few. On Linux this is of the thread, and of those it starts;
-  // a tenth of a busy processor is enough to keep up with the changes. That it fails does no harm.
-  ::setpriority(PRIO_PROCESS, 0, kMaintenanceNice);
+  // Searches and changes come first where processors are few; a tenth of a busy one is enough to keep up with changes.
+  base::begin_thread("maintenance", base::ThreadKind::background);
   verify_files();  // first, so that damage is known early
   while (!work_.stop_flag()) {
     if (const auto id = work_.next(patience())) {

@@ -2,6 +2,8 @@
 
 #include <exception>
 
+#include "base/thread.h"
+
 namespace tessera::store {
 namespace {
 
@@ -39,7 +41,10 @@ base::Result<std::unique_ptr<WriteQueue>> WriteQueue::start(std::unique_ptr<Conn
   queue->counters_ = queue->saved_;
   queue->last_sequence_ = queue->saved_.sequence;
   queue->db_->count_log_pages();
-  queue->thread_ = std::thread([q = queue.get()] { q->loop(); });
+  queue->thread_ = std::thread([q = queue.get()] {
+    base::begin_thread("store-writer", base::ThreadKind::batch);
+    q->loop();
+  });
   return queue;
 }
 
