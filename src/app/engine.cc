@@ -44,21 +44,6 @@ namespace {
 using base::Result;
 using config::Settings;
 
-async::BlockingPoolOptions pool_options(std::string name, size_t threads, size_t queue_max) {
-  async::BlockingPoolOptions options;
-  options.name = std::move(name);
-  options.threads = threads;
-  options.queue_max = queue_max;
-  return options;
-}
-
-async::BlockingPoolOptions ingest_pool_options(const Settings& settings) {
-  auto options =
-      pool_options("ingest", or_cores(settings.ingest.workers), static_cast<size_t>(settings.ingest.queue_max));
-  options.kind = base::ThreadKind::batch;
-  return options;
-}
-
 // One of the two, behind the ports.
 struct Stores {
   std::unique_ptr<store::SqliteStore> sqlite;
@@ -128,8 +113,8 @@ struct Engine::Parts {
         sampler(clock, settings->storage.backend == "memory" ? "." : settings->storage.directory),
         shards(or_cores(settings->server.shards), std::chrono::microseconds(settings->server.spin_us)),
         embedding_loop(1),
-        read_pool(pool_options("store", static_cast<size_t>(settings->storage.readers), 4096)),
-        search_pool(pool_options("search", cores(), 1024)),
+        read_pool(read_pool_options(*settings)),
+        search_pool(search_pool_options()),
         ingest_pool(ingest_pool_options(*settings)) {}
 
   Result<> open();

@@ -18,6 +18,21 @@ size_t or_cores(int64_t setting) {
   return setting == 0 ? cores() : static_cast<size_t>(setting);
 }
 
+async::BlockingPoolOptions read_pool_options(const Settings& settings) {
+  return {.name = "store", .threads = static_cast<size_t>(settings.storage.readers), .queue_max = 4096};
+}
+
+async::BlockingPoolOptions search_pool_options() {
+  return {.name = "search", .threads = cores(), .queue_max = 1024};
+}
+
+async::BlockingPoolOptions ingest_pool_options(const Settings& settings) {
+  return {.name = "ingest",
+          .kind = base::ThreadKind::batch,
+          .threads = or_cores(settings.ingest.workers),
+          .queue_max = static_cast<size_t>(settings.ingest.queue_max)};
+}
+
 parse::ParseLimits parse_limits(const Settings& settings) {
   parse::ParseLimits limits;
   limits.input_bytes_max = static_cast<size_t>(settings.ingest.document_bytes_max);

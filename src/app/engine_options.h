@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "async/blocking_pool.h"
 #include "chat/chat_service.h"
 #include "chat/stream_table.h"
 #include "config/settings.h"
@@ -21,6 +22,9 @@ rag::IngestOptions ingest_options(const config::Settings& settings);
 rag::RetrieverOptions retriever_options(const config::Settings& settings);
 rag::DirectoryOptions directory_options(const config::Settings& settings);
 rag::TaskRegistryOptions task_options(const config::Settings& settings);
+async::BlockingPoolOptions read_pool_options(const config::Settings& settings);
+async::BlockingPoolOptions search_pool_options();
+async::BlockingPoolOptions ingest_pool_options(const config::Settings& settings);
 chat::ChatOptions chat_options(const config::Settings& settings);
 chat::StreamTableOptions stream_options(const config::Settings& settings);
 
