@@ -5,6 +5,7 @@ Prints one line per step with its time, the whole output of a step that fails, a
   tools/test.py            everything
   tools/test.py unit api   only the named steps
 """
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -15,6 +16,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Rooms whose tests start threads: these run under ThreadSanitizer as well.
 TSAN_ROOMS = ["async", "wire", "observe", "store", "index", "rag", "chat", "mock", "llm", "account"]
+# Rooms whose tests take a minute and more: run in two shares at once, one a core.
+LONG_ROOMS = ["index"]
 ENV = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0", UBSAN_OPTIONS="print_stacktrace=1",
            TSAN_OPTIONS=f"halt_on_error=1:suppressions={ROOT}/tools/tsan.supp")
 
@@ -23,15 +26,13 @@ class Report:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
 
-    def run(self, name, command, count, timeout=1500):
-        """Runs a command; `count(output)` gives (passed, failed, skipped); a bad exit with no failure counted is one failure."""
+    def run(self, name, command, count, shares=1):
+        """Runs a command; `count(output)` gives (passed, failed, skipped); a bad exit with no failure counted is one failure.
+        With `shares`, as many at once, each told by GoogleTest's variables which of the tests are its own."""
         start = time.monotonic()
-        try:
-            done = subprocess.run(command, cwd=ROOT, env=ENV, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout)
-            output, code = done.stdout, done.returncode
-        except subprocess.TimeoutExpired as error:
-            output, code = (error.stdout or b"").decode(errors="replace") + f"\ntimed out after {timeout} s", 1
+        with concurrent.futures.ThreadPoolExecutor(shares) as pool:
+            ends = list(pool.map(lambda share: end_of(command, share, shares), range(shares)))
+        output, code = "\n".join(text for text, _ in ends), max(abs(code) for _, code in ends)
         passed, failed, skipped = count(output)
         if code != 0 and failed == 0:
             failed = 1
@@ -46,6 +47,21 @@ class Report:
         elif skipped:
             print("\n".join(l for l in output.splitlines() if re.search(r"skip", l, re.I))[:4000], flush=True)
         return failed == 0
+
+
+def end_of(command, share, shares, timeout=1500):
+    """What it printed, and its exit code."""
+    env = ENV if shares == 1 else {**ENV, "GTEST_TOTAL_SHARDS": str(shares), "GTEST_SHARD_INDEX": str(share)}
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout)
+        return done.stdout, done.returncode
+    except subprocess.TimeoutExpired as error:
+        return (error.stdout or b"").decode(errors="replace") + f"\ntimed out after {timeout} s", 1
+
+
+def gtest(report, name, room, program):
+    report.run(name, [str(program), "--gtest_brief=1"], count_gtest, 2 if room in LONG_ROOMS else 1)
 
 
 def count_one(output):
@@ -68,14 +84,15 @@ def unit(report):
     report.run("build asan", ["tools/build.sh", "asan"], count_one)
     for test in sorted((ROOT / "build/asan").rglob("*_test")):
         if test.is_file() and os.access(test, os.X_OK):
-            report.run(test.name.removesuffix("_test"), [str(test), "--gtest_brief=1"], count_gtest)
+            room = test.name.removesuffix("_test")
+            gtest(report, room, room, test)
 
 
 def tsan(report):
     targets = [f"{room}_test" for room in TSAN_ROOMS]
     if report.run("build tsan", ["tools/build.sh", "tsan", *targets], count_one):
         for room, target in zip(TSAN_ROOMS, targets):
-            report.run(f"{room} (threads)", [f"build/tsan/src/{room}/{target}", "--gtest_brief=1"], count_gtest)
+            gtest(report, f"{room} (threads)", room, f"build/tsan/src/{room}/{target}")
 
 
 def tidy(report):

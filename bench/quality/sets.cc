@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <chrono>
 #include <fstream>
 #include <map>
 #include <set>
@@ -72,7 +71,7 @@ std::vector<Source> all_sources(const Folder& sets, const Folder& squad) {
 }
 
 Set load(const std::shared_ptr<index::StaticEmbedder>& embedder, const Source& source, SetOptions options) {
-  Set set{source.name, std::make_unique<Corpus>(embedder, CorpusOptions{.stemming = options.stemming}), {}, 0};
+  Set set{source.name, std::make_unique<Corpus>(embedder, CorpusOptions{.stemming = options.stemming}), {}};
   std::map<std::string, size_t> documents;
   std::vector<Folder> folders = source.others;
   folders.insert(folders.begin(), source.folder);
@@ -87,7 +86,6 @@ Set load(const std::shared_ptr<index::StaticEmbedder>& embedder, const Source& s
     }
   }
   size_t number = 0;
-  std::chrono::steady_clock::duration took{};
   for (const auto& [question, right] : questions) {
     const bool odd = number++ % 2 == 1;
     if (source.half == (odd ? Half::even : Half::odd)) continue;
@@ -99,13 +97,9 @@ Set load(const std::shared_ptr<index::StaticEmbedder>& embedder, const Source& s
       texts.push_back(rag::read_for_ranking(set.corpus->passage(static_cast<size_t>(asked.fused[i].chunk_key - 1))));
     }
     const std::vector<std::string_view> views(texts.begin(), texts.end());
-    const auto began = std::chrono::steady_clock::now();
     asked.matches = embedder->token_matcher()->match(question, views);
-    took += std::chrono::steady_clock::now() - began;
     set.asked.push_back(std::move(asked));
   }
-  set.match_us = std::chrono::duration<double, std::micro>(took).count() /
-                 static_cast<double>(std::max<size_t>(1, set.asked.size()));
   return set;
 }
 

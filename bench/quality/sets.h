@@ -27,7 +27,6 @@ struct Set {
   std::string name;
   std::unique_ptr<Corpus> corpus;
   std::vector<Asked> asked;
-  double match_us = 0;  ///< mean time of comparing one question's candidates
 };
 
 /// Which questions of a set, by their numbers from 0.
