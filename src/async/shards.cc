@@ -1,5 +1,6 @@
 #include "async/shards.h"
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <string>
 #include <thread>
