@@ -22,12 +22,13 @@ namespace {
 using base::Code;
 using base::fail;
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kHeaderSize = 128;
-constexpr size_t kPadding = 16;  // after the last record
+constexpr size_t kPadding = 16;           // after the last record
+constexpr uint32_t kPairsMax = 1U << 19;  // bytes; 16 bits of a hash say which word
 constexpr size_t kCodePages = 0x110000 / 256;
 
-enum Section { kRecords, kIndex, kSlots, kPages, kClasses, kSections };
+enum Section { kRecords, kIndex, kSlots, kPages, kClasses, kPairs, kJoins, kSections };
 
 struct Range {
   uint32_t start;
@@ -47,7 +48,7 @@ struct Header {
   Range sections[kSections];
   char name[16];
 };
-static_assert(sizeof(Header) == 104 && offsetof(Header, sections) == 48);
+static_assert(sizeof(Header) == 120 && offsetof(Header, sections) == 48);
 
 std::unexpected<base::Error> damaged(std::string_view what) {
   return fail(Code::unreadable, "BPE_VOCABULARY_DAMAGED", "The vocabulary file is damaged; install it again.",
@@ -62,6 +63,9 @@ BpeTables tables_of(std::string_view file, const Header& header) {
   tables.slots = reinterpret_cast<const uint32_t*>(section(kSlots));
   tables.pages = reinterpret_cast<const uint8_t*>(section(kPages));
   tables.classes = reinterpret_cast<const uint8_t*>(section(kClasses));
+  tables.pairs = reinterpret_cast<const uint64_t*>(section(kPairs));
+  tables.joins = reinterpret_cast<const uint8_t*>(section(kJoins));
+  tables.pair_words = header.sections[kPairs].size / 8;
   tables.token_count = header.tokens;
   tables.token_max = header.token_max;
   tables.slot_count = header.slots;
@@ -74,7 +78,7 @@ base::Result<> check_header(std::string_view file, const Header& header) {
   if (header.pattern < 1 || header.pattern > 2) return damaged("unknown pattern");
   if (header.file_size != file.size()) return damaged("cut off");
   for (const Range& range : header.sections) {
-    if (range.start < kHeaderSize || range.start % 4 != 0 || range.start > file.size() ||
+    if (range.start < kHeaderSize || range.start % 8 != 0 || range.start > file.size() ||
         range.size > file.size() - range.start) {
       return damaged("a section lies outside the file");
     }
@@ -84,7 +88,9 @@ base::Result<> check_header(std::string_view file, const Header& header) {
   if (header.tokens == 0 || header.tokens > 1U << 20 || header.token_max == 0 || header.token_max > 255 ||
       header.slots == 0 || sections[kIndex].size != (header.tokens + BpeTables::kStride - 1) / BpeTables::kStride * 4 ||
       sections[kSlots].size % 4 != 0 || sections[kSlots].size / 4 <= header.slots ||
-      sections[kPages].size != kCodePages || sections[kClasses].size % 256 != 0 || header.name[15] != 0) {
+      sections[kPages].size != kCodePages || sections[kClasses].size % 256 != 0 || sections[kPairs].size < 8 ||
+      !std::has_single_bit(sections[kPairs].size) || sections[kPairs].size > kPairsMax ||
+      sections[kJoins].size != BpeTables::kJoinsSize || header.name[15] != 0) {
     return damaged("sizes");
   }
   std::string unsealed(file.substr(0, kHeaderSize));
@@ -205,7 +211,7 @@ void encode_valid(const BpeTables& tables, std::string_view text, IdSink sink) {
       sink.add(entry);
       continue;
     }
-    const uint32_t id = tables.find(key, size, hash);
+    const uint32_t id = tables.find(key, size, hash, BpeTables::next_slot(tables.first_slot(hash), hash));
     size_t count = 1;
     id != BpeTables::kNone ? sink.add(id) : void(count = sink.merge(merger, {piece, size}));
     if (!sink.keep(entry, count)) continue;
@@ -219,7 +225,7 @@ void encode_valid(const BpeTables& tables, std::string_view text, IdSink sink) {
 
 base::Result<BpeVocabulary> BpeVocabulary::open(std::string_view file) {
   if (file.size() < kHeaderSize) return damaged("cut off");
-  if (reinterpret_cast<uintptr_t>(file.data()) % 4 != 0) return damaged("not aligned");
+  if (reinterpret_cast<uintptr_t>(file.data()) % 8 != 0) return damaged("not aligned");
   Header header;
   std::memcpy(&header, file.data(), sizeof header);
   TESSERA_CHECK(check_header(file, header));

@@ -21,7 +21,7 @@ class BpeCountWork;
 /// each byte of the longest piece beyond 128, and a copy of a text that is not valid UTF-8.
 class BpeVocabulary {
  public:
-  /// Reads a file of docs/formats/bpe-vocabulary.md in place; `file` lies 4-byte aligned and outlives every copy.
+  /// Reads a file of docs/formats/bpe-vocabulary.md in place; `file` lies 8-byte aligned and outlives every copy.
   /// Checks everything that reading relies on, checksum included (about 2 ms); error BPE_VOCABULARY_DAMAGED.
   static base::Result<BpeVocabulary> open(std::string_view file);
 

@@ -9,19 +9,10 @@
 namespace tessera::text {
 namespace {
 
-constexpr size_t kSmallMax = 7, kWideMax = 15, kLongMax = 30;  // bytes of a piece
-constexpr size_t kSlotsMin = 128, kSlotsMax = 16384;           // of the table of small pieces
-constexpr size_t kMergerBytesMax = size_t{1} << 14;            // longer pieces do not leave their workspace behind
-
-/// A piece's bytes as one number, zeros above them; size <= 7.
-uint64_t small_key(const char* bytes, size_t size, const char* limit) {
-  if (limit - bytes < 8) [[unlikely]] {
-    uint64_t key = 0;
-    std::memcpy(&key, bytes, size);
-    return key;
-  }
-  return BpeTables::load<uint64_t>(bytes) & ~(~uint64_t{0} << (size * 8));
-}
+constexpr size_t kShortMax = 15, kLongMax = 30;        // bytes of a piece
+constexpr size_t kSlotsMin = 64, kSlotsMax = 16384;    // of the table of short pieces
+constexpr size_t kMergerBytesMax = size_t{1} << 14;    // longer pieces do not leave their workspace behind
+constexpr uint64_t kShortTokens = uint64_t{15} << 60;  // of a slot's top byte: bits 0-3 the size, 4-7 the tokens
 
 }  // namespace
 
@@ -29,77 +20,175 @@ BpeCountWork::BpeCountWork(const BpeTables& tables, BpePattern pattern, size_t t
     : tables_(tables), pattern_(pattern), merger_(tables, text_size) {
   const size_t slots = std::bit_ceil(std::clamp(text_size / 16, kSlotsMin, kSlotsMax));
   shift_ = 64 - std::countr_zero(slots);
-  small_ = std::make_unique<uint64_t[]>(slots);
-  wide_ = std::make_unique<Wide[]>(slots / 2);
-  long_ = std::make_unique<Long[]>(slots / 8);
+  short_ = std::make_unique<Short[]>(slots);
+  long_ = std::make_unique<Long[]>(slots / 4);
+  lines_ = std::make_unique<Line[]>(slots / 64);
 }
 
-size_t BpeCountWork::count_afresh(const char* piece, size_t size) {
-  if (tables_.find(piece, size, limit_) != BpeTables::kNone) return 1;
-  const size_t tokens = merger_.merge({piece, size}, nullptr);
-  if (size > kMergerBytesMax) merger_.shrink();
+size_t BpeCountWork::count_afresh(const Unknown& piece) {
+  const uint32_t* const slot =
+      piece.slot != nullptr ? piece.slot : BpeTables::next_slot(tables_.first_slot(piece.hash), piece.hash);
+  if (tables_.find(piece.bytes, piece.size, limit_, piece.hash, slot) != BpeTables::kNone) return 1;
+  if (const size_t tokens = count_parts(piece.bytes, piece.size)) return tokens;
+  return piece.size <= kLongMax ? merger_.merge({piece.bytes, piece.size}, nullptr) : merge_long(piece);
+}
+
+/// Long lines of the same signs come again and again, and take longest.
+size_t BpeCountWork::merge_long(const Unknown& piece) {
+  if (piece.size > kLineMax) {
+    const size_t tokens = merger_.merge({piece.bytes, piece.size}, nullptr);
+    if (piece.size > kMergerBytesMax) merger_.shrink();
+    return tokens;
+  }
+  Line& known = lines_[piece.hash >> (shift_ + 6)];
+  if (known.size == piece.size && std::memcmp(known.bytes, piece.bytes, piece.size) == 0) return known.tokens;
+  const size_t tokens = merger_.merge({piece.bytes, piece.size}, nullptr);
+  known.size = static_cast<uint8_t>(piece.size);
+  known.tokens = static_cast<uint8_t>(tokens);
+  std::memcpy(known.bytes, piece.bytes, piece.size);
   return tokens;
 }
 
-inline size_t BpeCountWork::count_small(const char* piece, size_t size) {
-  // Of the top byte: bits 0-2 the size, 3-5 the tokens.
-  constexpr uint64_t kTokens = uint64_t{7} << 59;
-  const uint64_t key = small_key(piece, size, limit_) | uint64_t{size} << 56;
-  uint64_t& slot = small_[key * 0x9E3779B97F4A7C15 >> shift_];
-  if (((slot ^ key) & ~kTokens) != 0) [[unlikely]]
-    slot = key | uint64_t{count_afresh(piece, size)} << 59;
-  return slot >> 59;
-}
-
-inline size_t BpeCountWork::count_wide(const char* piece, size_t size) {
-  // Of the top byte: bits 0-3 the size, 4-7 the tokens.
-  constexpr uint64_t kTokens = uint64_t{15} << 60;
-  BpeTables::Key key = BpeTables::key(piece, size, limit_);
-  key.high |= uint64_t{size} << 56;
-  Wide& slot = wide_[BpeTables::mix(key.low ^ 0x9E3779B97F4A7C15, key.high ^ 0xD6E8FEB86659FD93) >> (shift_ + 1)];
-  if (((slot.low ^ key.low) | ((slot.high ^ key.high) & ~kTokens)) != 0) [[unlikely]] {
-    slot = {key.low, key.high | uint64_t{count_afresh(piece, size)} << 60};
+/// Scripts of three bytes a character write sentences without spaces, which hardly come again, but few of their
+/// characters stand beside each other in any token: between the others a piece can be cut, and the parts do come again.
+/// 0 if the piece is not of such a script or cannot be cut.
+size_t BpeCountWork::count_parts(const char* piece, size_t size) {
+  const auto wide = [](const char* at) { return (*at & 0xF0) == 0xE0; };
+  if (size < 6 || !(wide(piece) || wide(piece + 1))) return 0;
+  const char* const end = piece + size;
+  const char* start = piece;
+  size_t tokens = 0;
+  const auto count_part = [&](const char* part_end) {
+    const auto part_size = static_cast<size_t>(part_end - start);
+    return count_unknown({start, part_size, BpeTables::hash(start, part_size, limit_), nullptr});
+  };
+  for (const char* at = piece; end - at >= 6;) {
+    if (!wide(at)) {
+      ++at;
+      continue;
+    }
+    at += 3;
+    if (!wide(at) || tables_.may_join(at)) continue;
+    tokens += count_part(at);
+    start = at;
   }
-  return slot.high >> 60;
+  return start == piece ? 0 : tokens + count_part(end);
 }
 
-size_t BpeCountWork::count_long(const char* piece, size_t size) {
-  const auto first = BpeTables::load<uint64_t>(piece), second = BpeTables::load<uint64_t>(piece + 8);
-  BpeTables::Key rest = BpeTables::key(piece + 16, size - 16, limit_);
-  rest.high |= uint64_t{size} << 48;
-  const uint64_t hash =
-      BpeTables::mix(BpeTables::mix(first ^ 0x9E3779B97F4A7C15, second ^ 0xD6E8FEB86659FD93) ^ rest.low,
-                     rest.high ^ 0xA0761D6478BD642F);
-  Long& slot = long_[hash >> (shift_ + 3)];
-  const uint64_t differs = (slot.words[0] ^ first) | (slot.words[1] ^ second) | (slot.words[2] ^ rest.low) |
-                           ((slot.words[3] ^ rest.high) & 0x00FFFFFFFFFFFFFF);
-  if (differs != 0) slot = {{first, second, rest.low, rest.high | uint64_t{count_afresh(piece, size)} << 56}};
-  return slot.words[3] >> 56;
+inline BpeCountWork::Long BpeCountWork::long_key(const char* piece, size_t size, const char* limit) {
+  const BpeTables::Key rest = BpeTables::key(piece + 16, size - 16, limit);
+  return {{BpeTables::load<uint64_t>(piece), BpeTables::load<uint64_t>(piece + 8), rest.low,
+           rest.high | uint64_t{size} << 48}};
+}
+
+/// Tokens of a piece that long_ knows, or 0.
+inline size_t BpeCountWork::known_tokens(const Long& key, uint64_t hash) const {
+  const Long& known = long_[hash >> (shift_ + 2)];
+  const uint64_t differs = (known.words[0] ^ key.words[0]) | (known.words[1] ^ key.words[1]) |
+                           (known.words[2] ^ key.words[2]) | ((known.words[3] ^ key.words[3]) & ~uint64_t{0} >> 8);
+  return differs == 0 ? known.words[3] >> 56 : 0;
+}
+
+size_t BpeCountWork::count_unknown(const Unknown& piece) {
+  if (piece.size > kLongMax) return count_afresh(piece);
+  if (piece.size > kShortMax) {
+    const Long key = long_key(piece.bytes, piece.size, limit_);
+    if (const size_t known = known_tokens(key, piece.hash)) return known;
+    const size_t tokens = count_afresh(piece);
+    Long& slot = long_[piece.hash >> (shift_ + 2)];
+    slot = key;
+    slot.words[3] |= tokens << 56;
+    return tokens;
+  }
+  BpeTables::Key key = BpeTables::key(piece.bytes, piece.size, limit_);
+  key.high |= uint64_t{piece.size} << 56;
+  Short& slot = short_[piece.hash >> shift_];
+  if (((slot.low ^ key.low) | ((slot.high ^ key.high) & ~kShortTokens)) == 0) return slot.high >> 60;
+  const size_t tokens = count_afresh(piece);
+  slot = {key.low, key.high | tokens << 60};
+  return tokens;
+}
+
+void BpeCountWork::look_up_all() {
+  for (size_t i = 0; i < unknown_count_; ++i) {
+    Unknown& piece = unknown_[i];
+    piece.slot = BpeTables::next_slot(tables_.first_slot(piece.hash), piece.hash);
+    __builtin_prefetch(tables_.record(*piece.slot));
+  }
+  for (size_t i = 0; i < unknown_count_; ++i) tokens_ += count_unknown(unknown_[i]);
+  unknown_count_ = 0;
+}
+
+inline void BpeCountWork::look_up(const char* piece, size_t size, uint64_t hash) {
+  __builtin_prefetch(tables_.first_slot(hash));
+  unknown_[unknown_count_++] = {piece, size, hash, nullptr};
+}
+
+/// Counts the short pieces asked for that are known; the others the vocabulary will be asked for.
+void BpeCountWork::answer() {
+  size_t tokens = 0, unknown = unknown_count_;
+  const size_t before = unknown;
+  for (size_t i = 0; i < asked_count_; ++i) {
+    const Asked& asked = asked_[i];
+    const Short& known = short_[asked.hash >> shift_];
+    const bool miss = ((known.low ^ asked.key.low) | ((known.high ^ asked.key.high) & ~kShortTokens)) != 0;
+    tokens += miss ? 0 : known.high >> 60;
+    unknown_[unknown] = {asked.bytes, asked.key.high >> 56, asked.hash, nullptr};
+    unknown += miss ? 1 : 0;
+  }
+  for (size_t i = before; i < unknown; ++i) __builtin_prefetch(tables_.first_slot(unknown_[i].hash));
+  asked_count_ = 0;
+  tokens_ += tokens;
+  unknown_count_ = unknown;
+  if (unknown >= kUnknown) look_up_all();
+}
+
+void BpeCountWork::ask_long(const char* piece, size_t size) {
+  if (size > tables_.token_max) {
+    const size_t parts = count_parts(piece, size);
+    tokens_ += parts != 0 ? parts : merge_long({piece, size, 0, nullptr});
+    return;
+  }
+  const uint64_t hash = BpeTables::hash(piece, size, limit_);
+  if (size <= kLongMax) {
+    if (const size_t known = known_tokens(long_key(piece, size, limit_), hash)) {
+      tokens_ += known;
+      return;
+    }
+  }
+  look_up(piece, size, hash);
+  if (unknown_count_ >= kUnknown) look_up_all();
+}
+
+inline void BpeCountWork::ask(const char* piece, size_t size) {
+  if (size > kShortMax) [[unlikely]]
+    return ask_long(piece, size);
+  BpeTables::Key key = BpeTables::key(piece, size, limit_);
+  const uint64_t hash = BpeTables::hash(key, size);
+  __builtin_prefetch(&short_[hash >> shift_]);
+  key.high |= uint64_t{size} << 56;
+  asked_[asked_count_++] = {key, hash, piece};
 }
 
 template <BpePattern pattern>
-size_t BpeCountWork::count_as(std::string_view text) {
+void BpeCountWork::count_as(std::string_view text) {
   const BpeSplitter<pattern> splitter(tables_, text);
-  size_t tokens = 0;
-  for (size_t pos = 0, end; pos < text.size(); pos = end) {
-    end = splitter.end_of_piece(pos);
-    const char* piece = text.data() + pos;
-    const size_t size = end - pos;
-    if (size <= kSmallMax) {
-      tokens += count_small(piece, size);
-    } else if (size <= kWideMax) {
-      tokens += count_wide(piece, size);
-    } else {
-      tokens += size <= kLongMax ? count_long(piece, size) : count_afresh(piece, size);
-    }
+  size_t ends[kBlock];
+  for (size_t start = 0, end = 0; end < text.size();) {
+    size_t count = 0;
+    while (count < kBlock && end < text.size()) ends[count++] = end = splitter.end_of_piece(end);
+    for (size_t i = 0; i < count; start = ends[i++]) ask(text.data() + start, ends[i] - start);
+    answer();
   }
-  return tokens;
+  look_up_all();
 }
 
 size_t BpeCountWork::count(std::string_view text) {
   limit_ = text.data() + text.size();
   merger_.read(text);
-  return pattern_ == BpePattern::cl100k ? count_as<BpePattern::cl100k>(text) : count_as<BpePattern::o200k>(text);
+  tokens_ = 0;
+  pattern_ == BpePattern::cl100k ? count_as<BpePattern::cl100k>(text) : count_as<BpePattern::o200k>(text);
+  return tokens_;
 }
 
 }  // namespace tessera::text

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
+#include <limits>
 
 namespace tessera::text {
 namespace {
@@ -11,16 +12,20 @@ constexpr size_t kShort = 128;  // bytes; their positions fit in kPositionBits
 constexpr uint32_t kPositionBits = 7;
 constexpr size_t kLanes = 8;  // the scan for the least key goes by eights
 constexpr uint32_t kPairNone = (1U << 21) - 1;
-constexpr int32_t kNoKey = 0x7FFFFFFF;
+constexpr uint32_t kKeyBase = 0x00800000;  // the least normal float
+constexpr float kNoKey = std::numeric_limits<float>::infinity();
 
 /// The least of keys[0, count), count rounded up to a multiple of kLanes.
-int32_t least(const int32_t* keys, size_t count) {
-  int32_t lanes[kLanes];
+inline float least(const float* keys, size_t count) {
+  float lanes[kLanes];
   std::copy_n(keys, kLanes, lanes);
   for (size_t i = kLanes; i < count; i += kLanes) {
     for (size_t j = 0; j < kLanes; ++j) lanes[j] = std::min(lanes[j], keys[i + j]);
   }
-  return *std::min_element(lanes, lanes + kLanes);
+  for (size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (size_t j = 0; j < half; ++j) lanes[j] = std::min(lanes[j], lanes[j + half]);
+  }
+  return lanes[0];
 }
 
 }  // namespace
@@ -28,7 +33,9 @@ int32_t least(const int32_t* keys, size_t count) {
 /// Id of what the two tokens make, whose bytes are these, or kPairNone.
 inline uint32_t BpeMerger::pair(uint32_t left, uint32_t right, const char* bytes, size_t size) {
   const uint64_t name = (uint64_t{left} << 21 | right) + 1;  // 0 is an empty slot
-  uint64_t& known = known_[name * 0x9E3779B97F4A7C15 >> known_shift_];
+  const uint64_t hash = name * 0x9E3779B97F4A7C15;
+  if (!tables_.may_merge(hash)) return kPairNone;
+  uint64_t& known = known_[hash >> known_shift_];
   if (known >> 21 != name) known = name << 21 | std::min(tables_.find(bytes, size, limit_), kPairNone);
   return known & kPairNone;
 }
@@ -53,14 +60,16 @@ size_t BpeMerger::merge(std::string_view piece, std::vector<uint32_t>* ids) {
 
 size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids) {
   // Key of a position: id of its pair above, the position below, so that the least key is the leftmost of the least id.
-  int32_t keys[kShort];
+  // As the bits of a float, because those have an instruction for the least on every processor.
+  float keys[kShort];
   uint32_t tokens[kShort];
   uint8_t next[kShort + 1], previous[kShort + 1];
   const size_t size = piece.size();
   const char* bytes = piece.data();
   const auto key = [&](size_t left, size_t right) {
     const uint32_t id = pair(tokens[left], tokens[right], bytes + left, next[right] - left);
-    return id == kPairNone ? kNoKey : static_cast<int32_t>(id << kPositionBits | left);
+    const auto bits = (id << kPositionBits | static_cast<uint32_t>(left)) + kKeyBase;
+    return id == kPairNone ? kNoKey : std::bit_cast<float>(bits);
   };
   for (size_t i = 0; i < size; ++i) {
     next[i] = static_cast<uint8_t>(i + 1);
@@ -71,10 +80,10 @@ size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids
   keys[size - 1] = kNoKey;
   for (size_t i = size; i % kLanes != 0; ++i) keys[i] = kNoKey;
   size_t count = size;
-  for (int32_t best = least(keys, size); best != kNoKey; best = least(keys, size)) {
-    const auto at = static_cast<uint32_t>(best) & (kShort - 1);
+  for (float best = least(keys, size); best != kNoKey; best = least(keys, size)) {
+    const uint32_t chosen = std::bit_cast<uint32_t>(best) - kKeyBase, at = chosen & (kShort - 1);
     const size_t gone = next[at], end = next[gone];
-    tokens[at] = static_cast<uint32_t>(best) >> kPositionBits;
+    tokens[at] = chosen >> kPositionBits;
     next[at] = static_cast<uint8_t>(end);
     previous[end] = static_cast<uint8_t>(at);
     keys[gone] = kNoKey;

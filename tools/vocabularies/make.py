@@ -9,7 +9,8 @@ import xxhash
 import ranks
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-VERSION, HEADER_SIZE, STRIDE, OFFSET_BITS = 1, 128, 16, 22
+VERSION, HEADER_SIZE, STRIDE, OFFSET_BITS = 2, 128, 16, 22
+PAIR_WORDS = {"cl100k": 1 << 14, "o200k": 1 << 15}
 MASK = (1 << 64) - 1
 K1, K2, K3 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F
 PATTERNS = {"cl100k": 1, "o200k": 2}
@@ -75,14 +76,61 @@ def tables(tokens):
     return bytes(records), struct.pack(f"<{len(index)}I", *index), struct.pack(f"<{len(slots)}I", *slots), size
 
 
+def last_merge(token, ranks):
+    """The two parts that merging makes `token` of, last of all; None of a byte and of a token that merging never makes."""
+    parts = [token[i:i + 1] for i in range(len(token))]
+    while len(parts) > 2:
+        rank, at = min((ranks.get(parts[i] + parts[i + 1], len(ranks)), i) for i in range(len(parts) - 1))
+        if rank == len(ranks):
+            return None
+        parts[at:at + 2] = [parts[at] + parts[at + 1]]
+    return parts if len(parts) == 2 else None
+
+
+def pairs(order, words):
+    """The filter of pairs that merge. Only one pair makes a token: what lies around its bytes does not change how they merge."""
+    ranks = {token: number for number, token in enumerate(order)}
+    names = {token: 1 << 20 | token[0] if len(token) == 1 else number for token, number in ranks.items()}
+    filled = [0] * words
+    for token in order:
+        if parts := last_merge(token, ranks):
+            value = ((names[parts[0]] << 21 | names[parts[1]]) + 1) * K1 & MASK
+            filled[(value >> 32) % words] |= 1 << (value >> 58) | 1 << (value >> 52 & 63)
+    return struct.pack(f"<{words}Q", *filled)
+
+
+def code_point(three):
+    return (three[0] & 15) << 12 | (three[1] & 63) << 6 | three[2] & 63
+
+
+def joins(order):
+    """Two bitmaps of neighbours, of three bytes each in UTF-8, that a token may hold both of: by their meeting bytes, where the
+    token holds only a part of one, then by their code points."""
+    partial, whole = bytearray(1 << 13), bytearray(1 << 14)
+    for token in order:
+        for at in range(1, len(token)):
+            right = token[at:at + 3]
+            left = token[max(0, at - 3):at]
+            if right[0] & 0xF0 != 0xE0 or left[-1] < 0x80 or (len(left) > 1 and 0xC0 <= left[-2] < 0xE0):
+                continue
+            if len(left) == 3 and left[0] & 0xF0 == 0xE0 and len(right) == 3:
+                bit = (code_point(left) << 16 | code_point(right)) * 0x9E3779B1 % (1 << 32) >> 15
+                whole[bit >> 3] |= 1 << (bit & 7)
+                continue
+            for second in ([right[1] & 63] if len(right) > 1 else range(64)):
+                bit = (left[-1] & 63) << 10 | (right[0] & 15) << 6 | second
+                partial[bit >> 3] |= 1 << (bit & 7)
+    return bytes(partial + whole)
+
+
 def write(name, order, classes, path):
     records, index, slots, size = tables(order)
     body, places = bytearray(), []
-    for section in (records, index, slots, *classes):
+    for section in (records, index, slots, *classes, pairs(order, PAIR_WORDS[name]), joins(order)):
         places += [HEADER_SIZE + len(body), len(section)]
         body += section + bytes(-len(section) % 64)
     def header(checksum):
-        fields = struct.pack("<8s6IQQ10I", b"TSRABPEV", VERSION, PATTERNS[name], len(order), max(map(len, order)), size, 0,
+        fields = struct.pack("<8s6IQQ14I", b"TSRABPEV", VERSION, PATTERNS[name], len(order), max(map(len, order)), size, 0,
                              HEADER_SIZE + len(body), checksum, *places)
         return (fields + name.encode()).ljust(HEADER_SIZE, b"\0")
 
