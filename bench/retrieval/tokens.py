@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Token counting against tiktoken of PyPI and of npm: identity on random texts, then speed on real texts.
 
-  bench/retrieval/tokens.py RUNNER [--texts 1000000] [--pairs 15] [--npm-texts 100000]
+  bench/retrieval/tokens.py RUNNER [--texts 1000000] [--pairs 15] [--npm-texts 100000] [--record]
 
 RUNNER is the built bench target tokens_runner. Installs its peers under bench/retrieval/.peers. Speed is taken in pairs, ours and a
-peer's one after the other, in processor time of the one thread; the ratio is the median over the pairs.
+peer's one after the other, in processor time of the one thread; the ratio is the median over the pairs. --record writes tokens.md.
 """
 import argparse
 import gzip
@@ -24,6 +24,7 @@ PEERS = HERE / ".peers" / "tokens"
 PYTHON = PEERS / "venv" / "bin" / "python"
 PYPI_VERSION, NPM_VERSION = "0.14.0", "1.0.22"
 NAMES = ["cl100k", "o200k"]
+BAR = 8
 
 
 def install():
@@ -106,9 +107,13 @@ def python_seconds(encoding, text):
     return time.thread_time() - start, tokens
 
 
-def measure(ours, npm, encodings, pairs):
-    print("| Text | Vocabulary | MB | bytes a token | ours: count, MB/s | alone, MB/s | encode, MB/s | PyPI, MB/s | count / PyPI | alone / PyPI | npm, MB/s | count / npm |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+def measure(ours, npm, encodings, pairs, report):
+    report(f"Speed in processor time of one thread, median of {pairs} interleaved rounds. \"count\" is `BpeCounter`, new for each pass over a\n"
+           "text (its workspace is allocated, but no piece is known); \"alone\" is `BpeVocabulary::count_tokens`, which keeps nothing from call\n"
+           "to call.\n")
+    report("| Text | Vocabulary | MB | bytes a token | ours: count, MB/s | alone, MB/s | encode, MB/s | PyPI, MB/s | count / PyPI | alone / PyPI | npm, MB/s | count / npm |")
+    report("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    lowest = {"PyPI": {}, "npm": {}}
     for what, text in real_texts().items():
         parts = text if isinstance(text, list) else [text]
         data = [part.encode() for part in parts]
@@ -125,8 +130,13 @@ def measure(ours, npm, encodings, pairs):
                 rows.append([sum(part[0] for part in column) for column in (count, alone, encode, python, node)])
             count, alone, encode, python, node = (size / statistics.median(row[i] for row in rows) / 1e6 for i in range(5))
             by_pypi, alone_by_pypi, by_npm = (statistics.median(row[i] / row[j] for row in rows) for i, j in ((3, 0), (3, 1), (4, 0)))
-            print(f"| {what} | {name} | {size / 1e6:.2f} | {size / totals[0]:.2f} | {count:.0f} | {alone:.0f} | {encode:.0f} | {python:.1f} | "
-                  f"**{by_pypi:.1f}** | {alone_by_pypi:.1f} | {node:.1f} | **{by_npm:.1f}** |", flush=True)
+            lowest["PyPI"][what, name], lowest["npm"][what, name] = by_pypi, by_npm
+            report(f"| {what} | {name} | {size / 1e6:.2f} | {size / totals[0]:.2f} | {count:.0f} | {alone:.0f} | {encode:.0f} | {python:.1f} | "
+                  f"**{by_pypi:.1f}** | {alone_by_pypi:.1f} | {node:.1f} | **{by_npm:.1f}** |")
+    report(f"\nThe bar is {BAR} times, in every row.")
+    for peer, ratios in lowest.items():
+        missed = [f"{what} in {name} ({ratio:.1f})" for (what, name), ratio in ratios.items() if ratio < BAR]
+        report(f"Against {peer}: {min(ratios.values()):.1f} to {max(ratios.values()):.1f}; " + ("missed: " + ", ".join(missed) if missed else "met") + ".")
 
 
 def main():
@@ -136,18 +146,23 @@ def main():
     arguments.add_argument("--npm-texts", type=int, default=100000)
     arguments.add_argument("--pairs", type=int, default=15)
     arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--record", action="store_true", help="write tokens.md")
     options = arguments.parse_args()
     install()
     if pathlib.Path(sys.prefix) != PEERS / "venv":
         os.execv(PYTHON, [str(PYTHON), *sys.argv])
     sys.path[:0] = [str(HERE), str(ROOT / "tools" / "vocabularies")]
+    import peers
     import ranks
+    report = peers.Report(HERE / "tokens.md" if options.record else None)
     package = PEERS / "npm/node_modules/tiktoken"
     encodings = {name: ranks.reference(name, package)[0] for name in NAMES}
     ours = Process([options.runner])
     npm = Process(["node", str(HERE / "tokens_peer.mjs"), str(PEERS / "npm")])
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    print(f"Machine: {cpu}, {os.cpu_count()} processors, Linux {platform.release()}. "
+    report("# Token counting against tiktoken\n\n"
+           "Printed by `tokens.py` (its first lines say how it measures), runner: target `tokens_runner` of preset `bench`.\n")
+    report(f"Machine: {cpu}, {os.cpu_count()} processors, Linux {platform.release()}. "
           f"Peers: tiktoken {PYPI_VERSION} (PyPI), tiktoken {NPM_VERSION} (npm, WebAssembly, Node {subprocess.check_output(['node', '--version'], text=True).strip()}).\n")
 
     def python_ids(name, text, _data):
@@ -158,9 +173,10 @@ def main():
     for what, peer, count in (("PyPI", python_ids, options.texts), ("npm", lambda name, _text, data: npm.ids(name, data), options.npm_texts)):
         differ, size = identity(ours, peer, count, options.seed)
         wrong += differ if what == "PyPI" else 0
-        print(f"Identity with {what}: {count:,} random texts ({size / 1e6:.1f} MB), each in both vocabularies: {differ} differ.\n", flush=True)
+        report(f"Identity with {what}: {count:,} random texts ({size / 1e6:.1f} MB, seed {options.seed}), each in both vocabularies, encoded and counted\n"
+               f"with and without a counter that remembers: {differ} differ.\n")
     if options.pairs:
-        measure(ours, npm, encodings, options.pairs)
+        measure(ours, npm, encodings, options.pairs, report)
     sys.exit(1 if wrong else 0)
 
 

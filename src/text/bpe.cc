@@ -28,7 +28,7 @@ constexpr size_t kPadding = 16;           // after the last record
 constexpr uint32_t kPairsMax = 1U << 19;  // bytes; 16 bits of a hash say which word
 constexpr size_t kCodePages = 0x110000 / 256;
 
-enum Section { kRecords, kIndex, kSlots, kPages, kClasses, kPairs, kJoins, kSections };
+enum Section { kRecords, kIndex, kSlots, kPages, kClasses, kPairs, kJoins, kBytePairs, kSections };
 
 struct Range {
   uint32_t start;
@@ -48,7 +48,7 @@ struct Header {
   Range sections[kSections];
   char name[16];
 };
-static_assert(sizeof(Header) == 120 && offsetof(Header, sections) == 48);
+static_assert(sizeof(Header) == 128 && offsetof(Header, sections) == 48);
 
 std::unexpected<base::Error> damaged(std::string_view what) {
   return fail(Code::unreadable, "BPE_VOCABULARY_DAMAGED", "The vocabulary file is damaged; install it again.",
@@ -65,6 +65,7 @@ BpeTables tables_of(std::string_view file, const Header& header) {
   tables.classes = reinterpret_cast<const uint8_t*>(section(kClasses));
   tables.pairs = reinterpret_cast<const uint64_t*>(section(kPairs));
   tables.joins = reinterpret_cast<const uint8_t*>(section(kJoins));
+  tables.byte_pairs = reinterpret_cast<const uint32_t*>(section(kBytePairs));
   tables.pair_words = header.sections[kPairs].size / 8;
   tables.token_count = header.tokens;
   tables.token_max = header.token_max;
@@ -90,7 +91,8 @@ base::Result<> check_header(std::string_view file, const Header& header) {
       sections[kSlots].size % 4 != 0 || sections[kSlots].size / 4 <= header.slots ||
       sections[kPages].size != kCodePages || sections[kClasses].size % 256 != 0 || sections[kPairs].size < 8 ||
       !std::has_single_bit(sections[kPairs].size) || sections[kPairs].size > kPairsMax ||
-      sections[kJoins].size != BpeTables::kJoinsSize || header.name[15] != 0) {
+      sections[kJoins].size != BpeTables::kJoinsSize || sections[kBytePairs].size != 0x10000 * sizeof(uint32_t) ||
+      header.name[15] != 0) {
     return damaged("sizes");
   }
   std::string unsealed(file.substr(0, kHeaderSize));
@@ -121,6 +123,9 @@ base::Result<> check_tables(const BpeTables& tables, const Header& header) {
     if (slot != 0 && (offset >= size || !starts[offset])) return damaged("slots");
   }
   if (slots.back() != 0) return damaged("slots");
+  for (const uint32_t id : std::span(tables.byte_pairs, 0x10000)) {
+    if (id >= tables.token_count && id != BpeTables::kNoPair) return damaged("pairs of bytes");
+  }
   const size_t pages = header.sections[kClasses].size / 256;
   for (size_t i = 0; i < kCodePages; ++i) {
     if (tables.pages[i] >= pages) return damaged("pages");

@@ -75,6 +75,11 @@ size_t BpeCountWork::count_parts(const char* piece, size_t size) {
   return start == piece ? 0 : tokens + count_part(end);
 }
 
+inline BpeCountWork::Short BpeCountWork::short_key(const char* piece, size_t size, const char* limit) {
+  const BpeTables::Key key = BpeTables::key(piece, size, limit);
+  return {key.low, key.high | uint64_t{size} << 56};
+}
+
 inline BpeCountWork::Long BpeCountWork::long_key(const char* piece, size_t size, const char* limit) {
   const BpeTables::Key rest = BpeTables::key(piece + 16, size - 16, limit);
   return {{BpeTables::load<uint64_t>(piece), BpeTables::load<uint64_t>(piece + 8), rest.low,
@@ -89,24 +94,72 @@ inline size_t BpeCountWork::known_tokens(const Long& key, uint64_t hash) const {
   return differs == 0 ? known.words[3] >> 56 : 0;
 }
 
+/// Tokens of a piece of at most kLongMax bytes that is known by now, or 0.
+size_t BpeCountWork::remembered(const Unknown& piece) const {
+  if (piece.size > kShortMax) return known_tokens(long_key(piece.bytes, piece.size, limit_), piece.hash);
+  const Short key = short_key(piece.bytes, piece.size, limit_), known = short_[piece.hash >> shift_];
+  return ((known.low ^ key.low) | ((known.high ^ key.high) & ~kShortTokens)) == 0 ? known.high >> 60 : 0;
+}
+
+void BpeCountWork::remember(const Unknown& piece, size_t tokens) {
+  if (piece.size > kShortMax) {
+    Long& slot = long_[piece.hash >> (shift_ + 2)];
+    slot = long_key(piece.bytes, piece.size, limit_);
+    slot.words[3] |= tokens << 56;
+  } else {
+    Short& slot = short_[piece.hash >> shift_];
+    slot = short_key(piece.bytes, piece.size, limit_);
+    slot.high |= tokens << 60;
+  }
+}
+
 size_t BpeCountWork::count_unknown(const Unknown& piece) {
   if (piece.size > kLongMax) return count_afresh(piece);
-  if (piece.size > kShortMax) {
-    const Long key = long_key(piece.bytes, piece.size, limit_);
-    if (const size_t known = known_tokens(key, piece.hash)) return known;
-    const size_t tokens = count_afresh(piece);
-    Long& slot = long_[piece.hash >> (shift_ + 2)];
-    slot = key;
-    slot.words[3] |= tokens << 56;
-    return tokens;
-  }
-  BpeTables::Key key = BpeTables::key(piece.bytes, piece.size, limit_);
-  key.high |= uint64_t{piece.size} << 56;
-  Short& slot = short_[piece.hash >> shift_];
-  if (((slot.low ^ key.low) | ((slot.high ^ key.high) & ~kShortTokens)) == 0) return slot.high >> 60;
+  if (const size_t tokens = remembered(piece)) return tokens;
   const size_t tokens = count_afresh(piece);
-  slot = {key.low, key.high | tokens << 60};
+  remember(piece, tokens);
   return tokens;
+}
+
+/// Counts a piece, at once or, if it must be merged, together with others.
+void BpeCountWork::settle(const Unknown& piece) {
+  if (piece.size > kLongMax) {
+    tokens_ += count_afresh(piece);
+    return;
+  }
+  size_t tokens = remembered(piece);
+  if (tokens == 0) {
+    tokens = tables_.find(piece.bytes, piece.size, limit_, piece.hash, piece.slot) != BpeTables::kNone
+                 ? 1
+                 : count_parts(piece.bytes, piece.size);
+    if (tokens == 0) return put_off(piece);
+    remember(piece, tokens);
+  }
+  tokens_ += tokens;
+}
+
+void BpeCountWork::put_off(const Unknown& piece) {
+  for (size_t i = 0; i < job_count_; ++i) {
+    const std::string_view before = jobs_[i].piece;
+    if (job_hashes_[i] == piece.hash && before == std::string_view(piece.bytes, piece.size)) {
+      ++job_times_[i];
+      return;
+    }
+  }
+  jobs_[job_count_] = {{piece.bytes, piece.size}, 0};
+  job_hashes_[job_count_] = piece.hash;
+  job_times_[job_count_] = 1;
+  if (++job_count_ == BpeMerger::kJobs) merge_all();
+}
+
+void BpeCountWork::merge_all() {
+  merger_.count_all({jobs_, job_count_});
+  for (size_t i = 0; i < job_count_; ++i) {
+    const BpeMerger::Job& job = jobs_[i];
+    tokens_ += job.tokens * job_times_[i];
+    remember({job.piece.data(), job.piece.size(), job_hashes_[i], nullptr}, job.tokens);
+  }
+  job_count_ = 0;
 }
 
 void BpeCountWork::look_up_all() {
@@ -115,7 +168,7 @@ void BpeCountWork::look_up_all() {
     piece.slot = BpeTables::next_slot(tables_.first_slot(piece.hash), piece.hash);
     __builtin_prefetch(tables_.record(*piece.slot));
   }
-  for (size_t i = 0; i < unknown_count_; ++i) tokens_ += count_unknown(unknown_[i]);
+  for (size_t i = 0; i < unknown_count_; ++i) settle(unknown_[i]);
   unknown_count_ = 0;
 }
 
@@ -181,6 +234,7 @@ void BpeCountWork::count_as(std::string_view text) {
     answer();
   }
   look_up_all();
+  merge_all();
 }
 
 size_t BpeCountWork::count(std::string_view text) {

@@ -67,7 +67,13 @@ class BpeCountWork {
   size_t count_parts(const char* piece, size_t size);
   size_t merge_long(const Unknown& piece);
   size_t known_tokens(const Long& key, uint64_t hash) const;
+  size_t remembered(const Unknown& piece) const;
+  void remember(const Unknown& piece, size_t tokens);
   size_t count_unknown(const Unknown& piece);
+  void settle(const Unknown& piece);
+  void put_off(const Unknown& piece);
+  void merge_all();
+  static Short short_key(const char* piece, size_t size, const char* limit);
   static Long long_key(const char* piece, size_t size, const char* limit);
 
   BpeTables tables_;
@@ -81,6 +87,10 @@ class BpeCountWork {
   size_t tokens_ = 0;
   size_t asked_count_ = 0;
   size_t unknown_count_ = 0;
+  size_t job_count_ = 0;
+  BpeMerger::Job jobs_[BpeMerger::kJobs];  ///< different pieces, which come so many times each:
+  size_t job_times_[BpeMerger::kJobs];
+  uint64_t job_hashes_[BpeMerger::kJobs];
   Asked asked_[kBlock];
   Unknown unknown_[kUnknown + kBlock];
 };

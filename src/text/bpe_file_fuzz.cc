@@ -17,7 +17,7 @@ using namespace tessera::text;
 constexpr size_t kHeader = 128;
 constexpr size_t kChecksumAt = 40;
 constexpr size_t kSectionsAt = 48;
-constexpr size_t kSections = 7;
+constexpr size_t kSections = 8;
 constexpr size_t kChange = 5;
 
 /// A file as words, which lie as a vocabulary has to.

@@ -11,9 +11,23 @@ namespace {
 constexpr size_t kShort = 128;  // bytes; their positions fit in kPositionBits
 constexpr uint32_t kPositionBits = 7;
 constexpr size_t kLanes = 8;  // the scan for the least key goes by eights
-constexpr uint32_t kPairNone = (1U << 21) - 1;
+constexpr uint32_t kPairNone = BpeTables::kNoPair;
 constexpr uint32_t kKeyBase = 0x00800000;  // the least normal float
 constexpr float kNoKey = std::numeric_limits<float>::infinity();
+
+constexpr uint64_t kNameHash = 0x9E3779B97F4A7C15;
+
+/// Names a pair of tokens; never 0, which is an empty slot.
+inline uint64_t name_of(uint32_t left, uint32_t right) {
+  return (uint64_t{left} << 21 | right) + 1;
+}
+
+/// Key of a position: id of its pair above, the position below, so that the least key is the leftmost of the least id.
+/// As the bits of a float, because those have an instruction for the least on every processor.
+inline float key_of(uint64_t id, size_t left) {
+  const uint32_t bits = static_cast<uint32_t>(id << kPositionBits | left) + kKeyBase;
+  return id == kPairNone ? kNoKey : std::bit_cast<float>(bits);
+}
 
 /// The least of keys[0, count), count rounded up to a multiple of kLanes.
 inline float least(const float* keys, size_t count) {
@@ -32,8 +46,7 @@ inline float least(const float* keys, size_t count) {
 
 /// Id of what the two tokens make, whose bytes are these, or kPairNone.
 inline uint32_t BpeMerger::pair(uint32_t left, uint32_t right, const char* bytes, size_t size) {
-  const uint64_t name = (uint64_t{left} << 21 | right) + 1;  // 0 is an empty slot
-  const uint64_t hash = name * 0x9E3779B97F4A7C15;
+  const uint64_t name = name_of(left, right), hash = name * kNameHash;
   if (!tables_.may_merge(hash)) return kPairNone;
   uint64_t& known = known_[hash >> known_shift_];
   if (known >> 21 != name) known = name << 21 | std::min(tables_.find(bytes, size, limit_), kPairNone);
@@ -49,34 +62,141 @@ void BpeMerger::shrink() {
   heap_ = {};
 }
 
-size_t BpeMerger::merge(std::string_view piece, std::vector<uint32_t>* ids) {
-  if (known_.empty()) {
-    const size_t entries = std::bit_ceil(std::clamp<size_t>(text_size_ / 8, 64, 16384));
-    known_.resize(entries);
-    known_shift_ = 64 - std::countr_zero(entries);
+void BpeMerger::make_known() {
+  if (!known_.empty()) return;
+  const size_t entries = std::bit_ceil(std::clamp<size_t>(text_size_ / 8, 64, 16384));
+  known_.resize(entries);
+  known_shift_ = 64 - std::countr_zero(entries);
+}
+
+/// A piece that is being merged along with others; as in merge_short().
+struct BpeMerger::Lane {
+  float keys[kJobBytes];
+  uint32_t tokens[kJobBytes];
+  uint8_t next[kJobBytes + 1];
+  uint8_t previous[kJobBytes + 1];
+  const char* bytes;
+  size_t size;
+  Job* job;
+
+  void start(Job& of, const BpeTables& tables) {
+    job = &of;
+    bytes = of.piece.data();
+    size = of.piece.size();
+    job->tokens = size;
+    for (size_t i = 0; i < size; ++i) {
+      next[i] = static_cast<uint8_t>(i + 1);
+      previous[i + 1] = static_cast<uint8_t>(i);
+      tokens[i] = single(bytes[i]);
+    }
+    for (size_t i = 0; i + 1 < size; ++i) keys[i] = key_of(tables.byte_pair(bytes + i), i);
+    keys[size - 1] = kNoKey;
+    for (size_t i = size; i % kLanes != 0; ++i) keys[i] = kNoKey;
   }
+
+  Ask ask(size_t left, size_t right) {
+    const uint64_t name = name_of(tokens[left], tokens[right]);
+    return {
+        this, name, name * kNameHash, nullptr, static_cast<uint32_t>(left), static_cast<uint32_t>(next[right] - left)};
+  }
+
+  /// Does the next merge, if there is one; adds the pairs that come of it, two at most.
+  bool step(Ask*& asks) {
+    const float best = least(keys, size);
+    if (best == kNoKey) return false;
+    const uint32_t chosen = std::bit_cast<uint32_t>(best) - kKeyBase, at = chosen & (kShort - 1);
+    const size_t gone = next[at], end = next[gone], before = previous[at];
+    tokens[at] = chosen >> kPositionBits;
+    next[at] = static_cast<uint8_t>(end);
+    previous[end] = static_cast<uint8_t>(at);
+    keys[gone] = keys[at] = kNoKey;
+    --job->tokens;
+    if (end < size) *asks++ = ask(at, end);
+    if (at > 0) {
+      keys[before] = kNoKey;
+      *asks++ = ask(before, at);
+    }
+    return true;
+  }
+};
+
+/// Sets the keys of those pairs that merge, step by step for all.
+void BpeMerger::answer(std::span<Ask> asks) {
+  for (const Ask& ask : asks) {
+    tables_.prefetch_pair(ask.hash);
+    __builtin_prefetch(&known_[ask.hash >> known_shift_]);
+  }
+  size_t merging = 0;
+  for (const Ask& ask : asks) {
+    asks[merging] = ask;
+    merging += tables_.may_merge(ask.hash) ? 1 : 0;
+  }
+  size_t unknown = 0;
+  for (const Ask& ask : asks.first(merging)) {
+    const uint64_t known = known_[ask.hash >> known_shift_];
+    if (known >> 21 == ask.name) {
+      ask.lane->keys[ask.left] = key_of(known & kPairNone, ask.left);
+      continue;
+    }
+    Ask& later = asks[unknown++] = ask;
+    later.hash = BpeTables::hash(ask.lane->bytes + ask.left, ask.size, limit_);
+    __builtin_prefetch(tables_.first_slot(later.hash));
+  }
+  for (Ask& ask : asks.first(unknown)) {
+    ask.slot = BpeTables::next_slot(tables_.first_slot(ask.hash), ask.hash);
+    __builtin_prefetch(tables_.record(*ask.slot));
+  }
+  for (const Ask& ask : asks.first(unknown)) {
+    const uint32_t found = tables_.find(ask.lane->bytes + ask.left, ask.size, limit_, ask.hash, ask.slot);
+    const uint32_t id = std::min(found, kPairNone);
+    known_[ask.name * kNameHash >> known_shift_] = ask.name << 21 | id;
+    ask.lane->keys[ask.left] = key_of(id, ask.left);
+  }
+}
+
+void BpeMerger::count_all(std::span<Job> jobs) {
+  make_known();
+  Lane lanes[kJobs];
+  Lane* active[kJobs];
+  size_t count = 0;
+  for (Job& job : jobs) {
+    lanes[count].start(job, tables_);
+    active[count] = &lanes[count];
+    ++count;
+  }
+  while (count > 0) {
+    Ask asks[2 * kJobs];
+    Ask* end = asks;
+    size_t left = 0;
+    for (Lane* lane : std::span(active, count)) {
+      active[left] = lane;
+      left += lane->step(end) ? 1 : 0;
+    }
+    count = left;
+    answer({asks, end});
+  }
+}
+
+size_t BpeMerger::merge(std::string_view piece, std::vector<uint32_t>* ids) {
+  make_known();
   return piece.size() <= kShort ? merge_short(piece, ids) : merge_long(piece, ids);
 }
 
 size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids) {
-  // Key of a position: id of its pair above, the position below, so that the least key is the leftmost of the least id.
-  // As the bits of a float, because those have an instruction for the least on every processor.
   float keys[kShort];
   uint32_t tokens[kShort];
   uint8_t next[kShort + 1], previous[kShort + 1];
   const size_t size = piece.size();
   const char* bytes = piece.data();
   const auto key = [&](size_t left, size_t right) {
-    const uint32_t id = pair(tokens[left], tokens[right], bytes + left, next[right] - left);
-    const auto bits = (id << kPositionBits | static_cast<uint32_t>(left)) + kKeyBase;
-    return id == kPairNone ? kNoKey : std::bit_cast<float>(bits);
+    return key_of(pair(tokens[left], tokens[right], bytes + left, next[right] - left), left);
   };
   for (size_t i = 0; i < size; ++i) {
     next[i] = static_cast<uint8_t>(i + 1);
     previous[i + 1] = static_cast<uint8_t>(i);
     tokens[i] = single(bytes[i]);
   }
-  for (size_t i = 0; i + 1 < size; ++i) keys[i] = key(i, i + 1);
+  for (size_t i = 0; i + 1 < size; ++i) keys[i] = key_of(tables_.byte_pair(bytes + i), i);
   keys[size - 1] = kNoKey;
   for (size_t i = size; i % kLanes != 0; ++i) keys[i] = kNoKey;
   size_t count = size;

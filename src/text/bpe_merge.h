@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -24,10 +25,32 @@ class BpeMerger {
   /// Gives back the workspace of long pieces.
   void shrink();
 
+  static constexpr size_t kJobs = 16;      ///< pieces that are merged together
+  static constexpr size_t kJobBytes = 32;  ///< bytes of such a piece, at most
+
+  /// A piece (not empty), and how many tokens it has.
+  struct Job {
+    std::string_view piece;
+    size_t tokens = 0;
+  };
+
+  /// Counts the tokens of at most kJobs pieces of at most kJobBytes, a merge of each in turn: one merge waits for the
+  /// one before and each asks large tables, so the memory of many pieces had better be on its way at once.
+  void count_all(std::span<Job> jobs);
+
   /// Tokens of `piece` (not empty); appends their ids unless `ids` is null.
   size_t merge(std::string_view piece, std::vector<uint32_t>* ids);
 
  private:
+  struct Lane;
+  struct Ask {
+    Lane* lane;
+    uint64_t name;
+    uint64_t hash;  ///< of the name; then of the bytes, in the vocabulary
+    const uint32_t* slot;
+    uint32_t left;  ///< position in the piece
+    uint32_t size;  ///< bytes of both
+  };
   struct Node {
     uint32_t next;
     uint32_t previous;
@@ -39,6 +62,8 @@ class BpeMerger {
   static uint32_t single(char byte) { return 1U << 20 | static_cast<unsigned char>(byte); }
 
   uint32_t pair(uint32_t left, uint32_t right, const char* bytes, size_t size);
+  void make_known();
+  void answer(std::span<Ask> asks);
   void append(uint32_t token, const char* byte, std::vector<uint32_t>& ids) const;
   size_t merge_short(std::string_view piece, std::vector<uint32_t>* ids);
   size_t merge_long(std::string_view piece, std::vector<uint32_t>* ids);

@@ -12,18 +12,20 @@ enum class BpePattern : uint32_t { cl100k = 1, o200k = 2 };
 /// The tables of a vocabulary as they lie in its file (docs/formats/bpe-vocabulary.md). Views only; checked once, when
 /// the file is opened, never while tokenising.
 struct BpeTables {
-  static constexpr uint32_t kNone = 0xFFFFFFFF;  ///< no such token
-  static constexpr uint32_t kOffsetBits = 22;    ///< of a slot: offset of a record; the bits above are a fingerprint
-  static constexpr uint32_t kStride = 16;        ///< the index has the offset of each 16th record
+  static constexpr uint32_t kNone = 0xFFFFFFFF;        ///< no such token
+  static constexpr uint32_t kNoPair = (1U << 21) - 1;  ///< a pair that does not merge
+  static constexpr uint32_t kOffsetBits = 22;  ///< of a slot: offset of a record; the bits above are a fingerprint
+  static constexpr uint32_t kStride = 16;      ///< the index has the offset of each 16th record
 
   const char* records = nullptr;  ///< in order of id: u32 (id | size << 24), then the token's bytes; unaligned
   const uint32_t* index = nullptr;
-  const uint32_t* slots = nullptr;   ///< hash table, open addressing without wrap; 0 is empty, the last is 0
-  const uint8_t* pages = nullptr;    ///< 4,352 numbers of pages, one for each 256 code points
-  const uint8_t* classes = nullptr;  ///< 256 for each page, bits of BpeClass
-  const uint64_t* pairs = nullptr;   ///< filter of the pairs that merge
-  const uint8_t* joins = nullptr;    ///< two bitmaps of neighbours that a token may hold both of
-  uint32_t pair_words = 0;           ///< words of `pairs`, a power of two
+  const uint32_t* slots = nullptr;       ///< hash table, open addressing without wrap; 0 is empty, the last is 0
+  const uint8_t* pages = nullptr;        ///< 4,352 numbers of pages, one for each 256 code points
+  const uint8_t* classes = nullptr;      ///< 256 for each page, bits of BpeClass
+  const uint64_t* pairs = nullptr;       ///< filter of the pairs that merge
+  const uint8_t* joins = nullptr;        ///< two bitmaps of neighbours that a token may hold both of
+  const uint32_t* byte_pairs = nullptr;  ///< token of each two bytes, or kNoPair
+  uint32_t pair_words = 0;               ///< words of `pairs`, a power of two
   uint32_t token_count = 0;
   uint32_t token_max = 0;   ///< bytes of the longest token
   uint32_t slot_count = 0;  ///< slots that a hash may start at
@@ -91,6 +93,14 @@ struct BpeTables {
   [[nodiscard]] bool may_merge(uint64_t pair_hash) const {
     const uint64_t bits = uint64_t{1} << (pair_hash >> 58) | uint64_t{1} << (pair_hash >> 52 & 63);
     return (~pairs[pair_hash >> 32 & (pair_words - 1)] & bits) == 0;
+  }
+
+  void prefetch_pair(uint64_t pair_hash) const { __builtin_prefetch(&pairs[pair_hash >> 32 & (pair_words - 1)]); }
+
+  /// The token of the two bytes, or kNoPair.
+  [[nodiscard]] uint32_t byte_pair(const char* bytes) const {
+    return byte_pairs[static_cast<size_t>(static_cast<unsigned char>(bytes[0])) << 8 |
+                      static_cast<unsigned char>(bytes[1])];
   }
 
   /// Whether a token may lie across `at`, where a character of three bytes ends and another begins. If not, merging

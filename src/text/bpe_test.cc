@@ -274,9 +274,9 @@ TEST_F(BpeFile, DamageIsFound) {
 
 TEST_F(BpeFile, LiesUnderAGoodChecksumAreHarmless) {
   std::mt19937 random(6);
-  uint32_t sections[14];
+  uint32_t sections[16];
   std::memcpy(sections, bytes_.data() + 48, sizeof sections);
-  for (const size_t section : {0U, 1U, 2U, 3U, 5U, 6U}) {
+  for (const size_t section : {0U, 1U, 2U, 3U, 5U, 6U, 7U}) {
     for (int i = 0; i < 8; ++i) {
       const size_t at = sections[section * 2] + random() % sections[section * 2 + 1] / 4 * 4;
       const auto lie = static_cast<uint32_t>(random() | 0x00300001);

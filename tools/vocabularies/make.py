@@ -11,7 +11,7 @@ import ranks
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 VERSION, HEADER_SIZE, STRIDE, OFFSET_BITS = 2, 128, 16, 22
 PAIR_WORDS = {"cl100k": 1 << 14, "o200k": 1 << 15}
-MASK = (1 << 64) - 1
+MASK, NO_PAIR = (1 << 64) - 1, (1 << 21) - 1
 K1, K2, K3 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F
 PATTERNS = {"cl100k": 1, "o200k": 2}
 # Bits of a class; a new line is white space too.
@@ -99,6 +99,12 @@ def pairs(order, words):
     return struct.pack(f"<{words}Q", *filled)
 
 
+def byte_pairs(order):
+    """The token of each two bytes, by the first and then the second; NO_PAIR where there is none."""
+    ranks = {token: number for number, token in enumerate(order) if len(token) == 2}
+    return struct.pack("<65536I", *(ranks.get(bytes([first, second]), NO_PAIR) for first in range(256) for second in range(256)))
+
+
 def code_point(three):
     return (three[0] & 15) << 12 | (three[1] & 63) << 6 | three[2] & 63
 
@@ -126,13 +132,13 @@ def joins(order):
 def write(name, order, classes, path):
     records, index, slots, size = tables(order)
     body, places = bytearray(), []
-    for section in (records, index, slots, *classes, pairs(order, PAIR_WORDS[name]), joins(order)):
+    for section in (records, index, slots, *classes, pairs(order, PAIR_WORDS[name]), joins(order), byte_pairs(order)):
         places += [HEADER_SIZE + len(body), len(section)]
         body += section + bytes(-len(section) % 64)
     def header(checksum):
-        fields = struct.pack("<8s6IQQ14I", b"TSRABPEV", VERSION, PATTERNS[name], len(order), max(map(len, order)), size, 0,
+        fields = struct.pack("<8s6IQQ16I", b"TSRABPEV", VERSION, PATTERNS[name], len(order), max(map(len, order)), size, 0,
                              HEADER_SIZE + len(body), checksum, *places)
-        return (fields + name.encode()).ljust(HEADER_SIZE, b"\0")
+        return (fields + name.encode().ljust(8, b"\0")).ljust(HEADER_SIZE, b"\0")
 
     checksum = xxhash.xxh3_64_intdigest(bytes(body), seed=xxhash.xxh3_64_intdigest(header(0)))
     path.write_bytes(header(checksum) + body)
