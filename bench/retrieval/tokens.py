@@ -4,7 +4,8 @@
   bench/retrieval/tokens.py RUNNER [--texts 1000000] [--pairs 15] [--npm-texts 100000] [--record]
 
 RUNNER is the built bench target tokens_runner. Installs its peers under bench/retrieval/.peers. Speed is taken in pairs, ours and a
-peer's one after the other, in processor time of the one thread; the ratio is the median over the pairs. --record writes tokens.md.
+peer's one after the other, in processor time of the one thread; the ratio is the median over the pairs. --record writes tokens.md:
+in one run, or identity alone (--pairs 0) and then, on a quiet machine, speed alone (--texts 0 keeps what is recorded of identity).
 """
 import argparse
 import gzip
@@ -154,6 +155,7 @@ def main():
     sys.path[:0] = [str(HERE), str(ROOT / "tools" / "vocabularies")]
     import peers
     import ranks
+    recorded = [line for line in (HERE / "tokens.md").read_text().splitlines() if line.startswith("Identity with ")]
     report = peers.Report(HERE / "tokens.md" if options.record else None)
     package = PEERS / "npm/node_modules/tiktoken"
     encodings = {name: ranks.reference(name, package)[0] for name in NAMES}
@@ -171,10 +173,14 @@ def main():
 
     wrong = 0
     for what, peer, count in (("PyPI", python_ids, options.texts), ("npm", lambda name, _text, data: npm.ids(name, data), options.npm_texts)):
+        if options.texts == 0:
+            break
         differ, size = identity(ours, peer, count, options.seed)
         wrong += differ if what == "PyPI" else 0
-        report(f"Identity with {what}: {count:,} random texts ({size / 1e6:.1f} MB, seed {options.seed}), each in both vocabularies, encoded and counted\n"
-               f"with and without a counter that remembers: {differ} differ.\n")
+        report(f"Identity with {what}: {count:,} random texts ({size / 1e6:.1f} MB, seed {options.seed}), each in both vocabularies, encoded "
+               f"and counted with and without a counter that remembers: {differ} differ.\n")
+    for line in recorded if options.texts == 0 else []:
+        report(line + "\n")
     if options.pairs:
         measure(ours, npm, encodings, options.pairs, report)
     sys.exit(1 if wrong else 0)

@@ -17,7 +17,7 @@ class BpeCountWork;
 /// `allowed_special=set(), disallowed_special=()`: text that looks like a special token is text. Invalid UTF-8, which
 /// tiktoken never sees, is read as if each bad sequence were U+FFFD (as decode_utf8 delimits them); NUL counts.
 /// A value of views over bytes that outlive it (those of the embedded ones never end): copy freely, any thread, no
-/// state. Linear but for pieces of more than 128 bytes (n log n). A call's workspace: at most 448 KiB, 40 bytes for
+/// state. Linear but for pieces of more than 128 bytes (n log n). A call's workspace: at most 560 KiB, 40 bytes for
 /// each byte of the longest piece beyond 128, and a copy of a text that is not valid UTF-8.
 class BpeVocabulary {
  public:
@@ -56,8 +56,8 @@ class BpeVocabulary {
 
 /// Counts tokens for callers that do so often: as BpeVocabulary::count_tokens, but the workspace stays, so that the
 /// words of one text need not be looked up again in the next. Any thread, no waiting: a call takes a workspace that no
-/// other call uses at that moment, or makes one of its own. Each workspace is of fixed size (448 KiB) and holds pieces
-/// of up to 30 bytes of texts counted before; nobody can ask for them, and they end with the counter.
+/// other call uses at that moment, or makes one of its own. Each workspace is of fixed size (560 KiB) and holds pieces
+/// of up to 126 bytes of texts counted before; nobody can ask for them, and they end with the counter.
 class BpeCounter {
  public:
   /// `workspaces`: as many calls as can run at once and find one, usually that of processors.

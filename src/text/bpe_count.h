@@ -12,15 +12,16 @@ namespace tessera::text {
 
 /// Counts the tokens of valid UTF-8 without making ids, and remembers how many tokens a piece of up to 30 bytes has:
 /// words repeat, and one look at a table that the processor's cache holds costs far less than the vocabulary's tables,
-/// not to speak of merging. Two direct-mapped tables for pieces of up to 15 and 30 bytes, the piece itself in the slot,
-/// so a hit is exact; their size is fixed at the start. Works by blocks of pieces, step by step, so that the memory of
-/// many of them is on its way at once. Belongs to one thread at a time; cannot fail.
+/// not to speak of merging. Two direct-mapped tables for pieces of up to 15 and 30 bytes and a small one for lines of
+/// signs, the piece itself in the slot, so a hit is exact; their size is fixed at the start. Works by blocks of pieces,
+/// step by step, so that the memory of many of them is on its way at once. Belongs to one thread at a time; cannot
+/// fail.
 class BpeCountWork {
  public:
   /// Bytes of text after which a larger workspace does not help.
   static constexpr size_t kTextMax = size_t{1} << 20;
 
-  /// In proportion to `text_size`, the bytes that it is expected to count: 448 KiB at most, less than 2 KiB at least.
+  /// In proportion to `text_size`, the bytes that it is expected to count: 560 KiB at most, about 10 KiB at least.
   BpeCountWork(const BpeTables& tables, BpePattern pattern, size_t text_size);
 
   /// Tokens of `text`, which is valid UTF-8. Until the next call or the end, pieces of it stay in memory.

@@ -1,5 +1,9 @@
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -90,24 +94,37 @@ class BpeSplitter {
     return {classes_[size_t{pages_[value >> 8]} << 8 | (value & 0xFF)], size};
   }
 
-  /// How many of the 8 bytes are, from the start, ASCII letters (lower-case ones only unless `upper`). No branch,
+  /// How many of the kRun bytes are, from the start, ASCII letters (lower-case ones only unless `upper`). No branch,
   /// because none could be predicted: where a word ends is what the text is about.
   template <bool upper>
   static size_t ascii_run(const char* bytes) {
+#ifdef __SSE2__
+    const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+    const __m128i low = upper ? _mm_or_si128(raw, _mm_set1_epi8(0x20)) : raw;  // bytes beyond ASCII are negative
+    const __m128i letters =
+        _mm_and_si128(_mm_cmpgt_epi8(low, _mm_set1_epi8('a' - 1)), _mm_cmplt_epi8(low, _mm_set1_epi8('z' + 1)));
+    return static_cast<size_t>(std::countr_one(static_cast<uint32_t>(_mm_movemask_epi8(letters))));
+#else
     constexpr uint64_t kOnes = 0x0101010101010101, kHigh = 0x8080808080808080;
     const auto raw = BpeTables::load<uint64_t>(bytes);
     const uint64_t low = (upper ? raw | 0x20 * kOnes : raw) & ~kHigh;
     const uint64_t letters = (low + (0x80 - 'a') * kOnes) & ~(low + (0x7F - 'z') * kOnes) & ~raw & kHigh;
     return static_cast<size_t>(std::countr_zero(~letters & kHigh)) / 8;
+#endif
   }
+#ifdef __SSE2__
+  static constexpr size_t kRun = 16;
+#else
+  static constexpr size_t kRun = 8;
+#endif
 
   /// The end of the run of code points with any of `flags`, kLower among them, that starts at `pos`.
   template <uint8_t flags>
   [[nodiscard]] size_t skip(size_t pos) const {
-    while (size_ - pos >= 8) {
+    while (size_ - pos >= kRun) {
       const size_t run = ascii_run < (flags & BpeClass::kUpper) != 0 > (text_ + pos);
       pos += run;
-      if (run < 8) break;
+      if (run < kRun) break;
     }
     while (pos < size_) {
       const Char c = at(pos);

@@ -111,6 +111,38 @@ TEST(Bpe, LongPiecesMergeByTheDefinition) {
   }
 }
 
+/// Counting cuts pieces of wide scripts and merges many at once, encoding does neither; a filter says what may merge.
+TEST(Bpe, PiecesOfManyScriptsMergeByTheDefinition) {
+  const std::vector<std::vector<std::string>> alphabets = {
+      {"e", "t", "a", "o", "i", "n", "s", "h", "r"},
+      {"a", "\xC3\xA4", "z", "\xC5\x82", "\xC3\x9F", "k"},
+      {"\xD0\xB0", "\xD0\xB5", "\xD0\xBD", "\xD0\xB8", "\xD1\x82", "\xD1\x81", "\xD0\xBE"},
+      {"\xE3\x81\x99", "\xE3\x82\x8B", "\xE3\x81\xAE", "\xE3\x83\xBC", "\xE3\x83\x95", "\xE8\xA1\x8C", "\xE7\xAC\xA6"},
+      {"\xE4\xB8\xAD", "\xE6\x96\x87", "\xE7\x9A\x84", "\xE6\x95\xB0", "\xE6\x8D\xAE", "\xE4\xB8\x80", "\xE6\x98\xAF"},
+      {"\xED\x95\x9C", "\xEA\xB5\xAD", "\xEB\x8B\x88", "\xEB\x8B\xA4", "\xEC\x8A\xB5", "\xEC\x9D\xB4", "\xEC\x9E\xA5"}};
+  std::mt19937 random(4);
+  for (const auto& vocabulary : {BpeVocabulary::cl100k(), BpeVocabulary::o200k()}) {
+    std::unordered_map<std::string, uint32_t> by_bytes;
+    for (uint32_t id = 0; id < vocabulary.size(); ++id) by_bytes.emplace(vocabulary.token(id), id);
+    for (const auto& alphabet : alphabets) {
+      std::string text;
+      size_t total = 0;
+      for (int i = 0; i < 250; ++i) {
+        std::string piece = i % 2 == 0 ? " " : "";
+        for (size_t j = 1 + random() % 14; j > 0; --j) piece += alphabet[random() % alphabet.size()];
+        const auto whole = by_bytes.find(piece);
+        const Ids want = whole != by_bytes.end() ? Ids{whole->second} : merge_plainly(by_bytes, piece);
+        ASSERT_EQ(encode(vocabulary, piece), want) << piece;
+        ASSERT_EQ(vocabulary.count_tokens(piece), want.size()) << piece;
+        if (piece.front() != ' ') continue;
+        text += piece;
+        total += want.size();
+      }
+      EXPECT_EQ(vocabulary.count_tokens(text), total);
+    }
+  }
+}
+
 TEST(Bpe, AppendsAndCounts) {
   const auto vocabulary = BpeVocabulary::cl100k();
   Ids ids = {7};
