@@ -10,7 +10,7 @@ namespace tessera::text {
 namespace {
 
 constexpr size_t kShortMax = 15, kLongMax = 30;        // bytes of a piece
-constexpr size_t kSlotsMin = 128, kSlotsMax = 16384;    // of the table of short pieces
+constexpr size_t kSlotsMin = 128, kSlotsMax = 16384;   // of the table of short pieces
 constexpr size_t kMergerBytesMax = size_t{1} << 14;    // longer pieces do not leave their workspace behind
 constexpr uint64_t kShortTokens = uint64_t{15} << 60;  // of a slot's top byte: bits 0-3 the size, 4-7 the tokens
 
