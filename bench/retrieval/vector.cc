@@ -15,6 +15,7 @@
 #include <functional>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "index/vector/vector_index.h"
 
@@ -346,7 +347,7 @@ int main(int count, char** arguments) {
   if (count < 7) return 2;
   const Data data = read_data(arguments);
   const VectorOptions options{.m = kM, .ef_construction = kConstruction};
-  Built built = build(data, options, count < 8);
+  Built built = build(data, options, true);
 
   FileStore store{std::filesystem::path(arguments[6])};
   ByteWriter record;
