@@ -151,7 +151,8 @@ def table(lines, rows, dimensions, report):
         ratios = f"{memory / peer[2]:.2f}, {saved / peer[2]:.2f} | {peer[1] / seconds:.2f}" if seconds else "| "
         pairs = list(zip(peer[0], rates)) if len(rates) == len(peer[0]) else [(machine.median(peer[0]), rate) for rate in rates]
         report(f"| {name} | {ef or ''} | {float(recall):.3f} | {machine.median(rates):,.0f} | {held} | {peers.ratio(pairs)} | {ratios} |")
-    bandwidth, looked_at = next((float(a), int(b)) for kind, a, b, *_ in lines if kind == "limit")
+    limit = next(line for kind, *line in lines if kind == "limit")
+    bandwidth, looked_at = float(limit[0]), int(limit[1])
     report(f"\nA walk of ours looks at {looked_at:,} rows, half a byte a component; one thread reads in order at {bandwidth / 1e9:.1f} GB/s (limit: "
            f"{bandwidth / (looked_at * dimensions / 2):,.0f} queries/s; of a scan of all rows, a byte a component, {bandwidth / (rows * dimensions):,.0f}).")
     report("\n| Filter | Share | Plan of most | Recall@10 | Queries/s | x own unfiltered |\n|---|---|---|---|---|---|")
