@@ -1,6 +1,8 @@
 // Vector search side by side with hnswlib, one thread, interleaved. Run by vector.py; see there for the data.
 // Usage: vector DATA QUERIES LABELS ROWS DIMENSIONS DIRECTORY [nopeer] (raw floats, vectors of length 1; a cluster
-// number a row); prints one line a figure. DIRECTORY is for the index's files.
+// number a row); prints one line a figure. DIRECTORY is for the index's files. Before each round it prints "turn" and
+// waits for a line, so that engines in other processes have their rounds in between. "sizes": scan and walk of the
+// first rows only, more and more of them, instead.
 #include "vector.h"
 
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include <functional>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "index/vector/vector_index.h"
 
@@ -128,11 +131,45 @@ struct Engine {
     for (size_t q = 0; q < queries; ++q) search(q, ef, found);
     rates.push_back(static_cast<double>(queries) / since(start));
   }
-  double rate() {
-    std::ranges::sort(rates);
-    return rates[rates.size() / 2];
+  [[nodiscard]] double rate() const {
+    std::vector<double> sorted = rates;
+    std::ranges::sort(sorted);
+    return sorted[sorted.size() / 2];
+  }
+  /// Of each round, in their order.
+  [[nodiscard]] std::string all_rates() const {
+    std::string list;
+    for (const double rate : rates) list += (list.empty() ? "" : ",") + std::to_string(static_cast<long>(rate));
+    return list;
   }
 };
+
+/// Lets engines of other processes have their round.
+void give_turn() {
+  std::printf("turn\n");
+  std::fflush(stdout);
+  char line[16];
+  if (std::fgets(line, sizeof line, stdin) == nullptr) return;  // nobody there: go on
+}
+
+/// Bytes a second of one thread reading `values` in order.
+double bandwidth(const std::vector<float>& values) {
+  double best = 0;
+  for (int round = 0; round < 5; ++round) {
+    const auto start = Clock::now();
+    int64_t lanes[32] = {};
+    const auto* words = reinterpret_cast<const int64_t*>(values.data());
+    const size_t count = values.size() / 2;
+    for (size_t i = 0; i + 32 <= count; i += 32) {
+      for (size_t lane = 0; lane < 32; ++lane) lanes[lane] += words[i + lane];
+    }
+    int64_t sum = 0;
+    for (const int64_t lane : lanes) sum += lane;
+    const double seconds = since(start);
+    if (sum != 0x5EED) best = std::max(best, static_cast<double>(count * sizeof(int64_t)) / seconds);
+  }
+  return best;
+}
 
 RowSelection selection_of(const Bits& bits, bool filtered) {
   uint64_t count = 0;
@@ -299,8 +336,17 @@ double unfiltered_figures(const Data& data, const Built& built, const RowSelecti
        data.asked(), stats.ef});
   recalls.push_back(engines.back().recall(best, 0));
   for (int round = 0; round < 9; ++round) {
+    give_turn();
     for (Engine& engine : engines) engine.run();
   }
+  size_t looked_at = 0;
+  for (size_t q = 0; q < data.asked(); ++q) {
+    VectorWork work;
+    static_cast<void>(
+        built.index->search({.vector = data.query(q), .k = kTop, .ef = engines.end()[-2].ef}, selection, &work));
+    looked_at += work.distances;
+  }
+  std::printf("limit|%.4g|%zu\n", bandwidth(data.vectors), looked_at / data.asked());
   Engine scan = {"exact scan",
                  [&](size_t q, size_t, std::vector<uint32_t>& out) {
                    ask({.vector = data.query(q), .k = kTop, .recall = 1}, out);
@@ -310,11 +356,11 @@ double unfiltered_figures(const Data& data, const Built& built, const RowSelecti
   for (size_t i = 0; i < engines.size(); ++i) {
     const bool theirs = engines[i].name == "hnswlib";
     const double theirs_mb = built.resident - built.ours;
-    std::printf("engine|%s|%zu|%.4f|%.0f|%.1f|%.1f|%.1f\n", engines[i].name.c_str(), engines[i].ef, recalls[i],
-                engines[i].rate(), theirs ? built.peer_seconds : built.seconds, theirs ? theirs_mb : built.ours,
-                theirs ? theirs_mb : static_cast<double>(stats.memory_bytes) / 1e6);
+    std::printf("engine|%s|%zu|%.4f|%s|%.1f|%.1f|%.1f\n", engines[i].name.c_str(), engines[i].ef, recalls[i],
+                engines[i].all_rates().c_str(), theirs ? built.peer_seconds : built.seconds,
+                theirs ? theirs_mb : built.ours, theirs ? theirs_mb : static_cast<double>(stats.memory_bytes) / 1e6);
   }
-  std::printf("engine|exact scan|0|1|%.0f|0|0|0\n", scan.rate());
+  std::printf("engine|exact scan|0|1|%s|0|0|0\n", scan.all_rates().c_str());
   std::fflush(stdout);
   return engines[engines.size() - 2].rate();
 }
@@ -340,13 +386,46 @@ bool restart_figures(const Data& data, FileStore& store, const ByteWriter& recor
   return true;
 }
 
+/// From how many rows on a graph is worth building: both ways over the first rows.
+void size_figures(const Data& all) {
+  for (size_t rows = 1024; rows <= std::min<size_t>(65536, all.rows); rows *= 2) {
+    Data data = all;
+    data.rows = rows;
+    data.vectors.resize(rows * all.d);
+    Truth best;
+    for (size_t q = 0; q < data.asked(); ++q) best.push_back(nearest(data, q, nullptr));
+    const Bits bits = everything(rows);
+    const RowSelection selection = selection_of(bits, false);
+    const Built built = build(data, {.m = kM, .ef_construction = kConstruction, .graph_rows = 1}, false);
+    const Built scanned = build(data, {.m = kM, .ef_construction = kConstruction, .graph_rows = rows + 1}, false);
+    std::vector<Engine> engines;
+    for (const VectorIndex* index : {built.index.get(), scanned.index.get()}) {
+      engines.push_back({"",
+                         [index, &selection, &data](size_t q, size_t, std::vector<uint32_t>& out) {
+                           keep(*index->search({.vector = data.query(q), .k = kTop}, selection), out);
+                         },
+                         data.asked()});
+    }
+    for (int round = 0; round < 9; ++round) {
+      for (Engine& engine : engines) engine.run();
+    }
+    std::printf("size|%zu|%.4f|%.0f|%.0f|%.3f\n", rows, engines[0].recall(best, 0), engines[0].rate(),
+                engines[1].rate(), built.seconds);
+    std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   if (count < 7) return 2;
   const Data data = read_data(arguments);
   const VectorOptions options{.m = kM, .ef_construction = kConstruction};
-  Built built = build(data, options, count < 8);
+  if (count > 7 && std::string_view(arguments[7]) == "sizes") {
+    size_figures(data);
+    return 0;
+  }
+  Built built = build(data, options, true);
 
   FileStore store{std::filesystem::path(arguments[6])};
   ByteWriter record;

@@ -6,7 +6,7 @@ import { Server, binary, root } from "../server.mjs";
 
 const server = await Server.start();
 const manual = ["what-is-tessera", "getting-started", "documents", "search", "chat", "models", "operations", "security"].map((name) => join(root, `docs/${name}.md`));
-const loaded = spawnSync(binary, ["ingest", "--server", server.url, ...manual], { encoding: "utf8" });
+const loaded = spawnSync(binary, ["ingest", "--server", server.url, ...manual], { encoding: "utf8", env: { PATH: process.env.PATH, NO_COLOR: "1" } });
 if (loaded.status !== 0) throw new Error(loaded.stderr);
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
 const page = await browser.newPage({ viewport: { width: 1200, height: 720 }, deviceScaleFactor: 1.5, colorScheme: "light" });

@@ -25,6 +25,25 @@ bool is_block(std::string_view quotation) {
          quotation.find("\n- ") != std::string_view::npos || quotation.find("\n\n") != std::string_view::npos;
 }
 
+// Whether a line is of code, a list or a table, so that a marker behind it would become part of that.
+bool opens_block(std::string_view line) {
+  const bool number = !line.empty() && line.front() >= '0' && line.front() <= '9';
+  return number || line.empty() || std::string_view(" \t-*+|>#`~").find(line.front()) != std::string_view::npos;
+}
+
+// Whether a quotation's last paragraph is no prose; a code span may begin prose.
+bool ends_in_block(std::string_view quotation) {
+  while (!quotation.empty() && (quotation.back() == '\n' || quotation.back() == ' ')) quotation.remove_suffix(1);
+  const size_t gap = quotation.rfind("\n\n");
+  const std::string_view last = gap == std::string_view::npos ? quotation : quotation.substr(gap + 2);
+  if (is_block(last)) return true;
+  const auto is_code_span = [](std::string_view line) { return line.starts_with('`') && !line.starts_with("```"); };
+  for (const std::string_view line : {last, last.substr(last.rfind('\n') + 1)}) {
+    if (opens_block(line) && !is_code_span(line)) return true;
+  }
+  return false;
+}
+
 // Longest "[12, 13]" that a reader of the answer takes for a marker, and some more.
 constexpr size_t kMarkerBytesMax = 80;
 
@@ -83,7 +102,7 @@ std::string compose_answer(std::span<const core::Passage> sources, const std::ve
     const bool block = is_block(quotation);
     if (!answer.empty()) append(block || block_before ? "\n\n" : " ");
     append_quotation(quotation, code, answer);
-    append(fmt::format("{}[{}]", block ? "\n\n" : " ", first.source + 1));
+    append(fmt::format("{}[{}]", block && ends_in_block(quotation) ? "\n\n" : " ", first.source + 1));
     block_before = block;
   }
   return answer;

@@ -163,6 +163,14 @@ TEST_F(Extractive, QuotesTableRowsAndLists) {
                         "command-line flags\n\n[2]"));
 }
 
+TEST_F(Extractive, ProseBehindCodeBearsTheMarkerItself) {
+  request.sources = {
+      passage("# Backups\n\nBack up the database with this command:\n\n```sh\nsqlite3 data.db \".backup b.db\"\n```\n\n"
+              "To restore the backup, stop the server and put the file back.\n")};
+  EXPECT_THAT(ask("How do I back up the database and restore the backup?"),
+              testing::EndsWith("put the file back. [1]"));
+}
+
 TEST_F(Extractive, DefinesWhatIsAskedFor) {
   request.sources = {passage("With the Tessera command you search. Tessera and curl work together."),
                      passage("Tessera is a server for documents. It is small.")};
