@@ -20,21 +20,14 @@
 #include <string_view>
 
 #include "index/vector/vector_index.h"
+#include "vector_rounds.h"
 
 namespace {
 
 using namespace tessera::index;
-using Clock = std::chrono::steady_clock;
-constexpr size_t kTop = 10;
 constexpr size_t kM = 16;
 constexpr size_t kConstruction = 200;
-constexpr double kRecall = 0.95;
-using Truth = std::vector<std::vector<uint32_t>>;
 using Bits = std::vector<uint64_t>;
-
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 double resident_mb() {
   std::ifstream file("/proc/self/statm");
@@ -85,71 +78,6 @@ std::vector<uint32_t> nearest(const Data& data, size_t q, const Bits* allowed) {
   std::vector<uint32_t> rows;
   for (size_t i = 0; i < k; ++i) rows.push_back(scores[i].second);
   return rows;
-}
-
-/// An engine under test: answers query number q with this ef.
-struct Engine {
-  std::string name;
-  std::function<void(size_t, size_t, std::vector<uint32_t>&)> search;
-  size_t queries = 0;
-  size_t ef = 0;
-  std::vector<double> rates;
-
-  double recall(const Truth& best, size_t with_ef) const {
-    size_t hits = 0;
-    size_t wanted = 0;
-    std::vector<uint32_t> found;
-    for (size_t q = 0; q < queries; ++q) {
-      search(q, with_ef, found);
-      for (const uint32_t row : best[q]) hits += std::ranges::count(found, row) > 0 ? 1 : 0;
-      wanted += best[q].size();
-    }
-    return static_cast<double>(hits) / static_cast<double>(wanted);
-  }
-  /// The smallest ef that reaches the recall.
-  double settle(const Truth& best) {
-    size_t low = kTop;
-    size_t high = 16;
-    while (recall(best, high) < kRecall && high < 4096) {
-      low = high + 1;
-      high *= 2;
-    }
-    while (low < high) {
-      const size_t middle = (low + high) / 2;
-      if (recall(best, middle) >= kRecall) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    ef = high;
-    return recall(best, ef);
-  }
-  void run() {
-    std::vector<uint32_t> found;
-    const auto start = Clock::now();
-    for (size_t q = 0; q < queries; ++q) search(q, ef, found);
-    rates.push_back(static_cast<double>(queries) / since(start));
-  }
-  [[nodiscard]] double rate() const {
-    std::vector<double> sorted = rates;
-    std::ranges::sort(sorted);
-    return sorted[sorted.size() / 2];
-  }
-  /// Of each round, in their order.
-  [[nodiscard]] std::string all_rates() const {
-    std::string list;
-    for (const double rate : rates) list += (list.empty() ? "" : ",") + std::to_string(static_cast<long>(rate));
-    return list;
-  }
-};
-
-/// Lets engines of other processes have their round.
-void give_turn() {
-  std::printf("turn\n");
-  std::fflush(stdout);
-  char line[16];
-  if (std::fgets(line, sizeof line, stdin) == nullptr) return;  // nobody there: go on
 }
 
 /// Bytes a second of one thread reading `values` in order.
