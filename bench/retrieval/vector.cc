@@ -1,5 +1,5 @@
 // Vector search side by side with hnswlib, one thread, interleaved. Run by vector.py; see there for the data.
-// Usage: vector DATA QUERIES LABELS ROWS DIMENSIONS DIRECTORY [nopeer] (raw floats, vectors of length 1; a cluster
+// Usage: vector DATA QUERIES LABELS ROWS DIMENSIONS DIRECTORY [sizes] (raw floats, vectors of length 1; a cluster
 // number a row); prints one line a figure. DIRECTORY is for the index's files. Before each round it prints "turn" and
 // waits for a line, so that engines in other processes have their rounds in between. "sizes": scan and walk of the
 // first rows only, more and more of them, instead.
