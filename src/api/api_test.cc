@@ -109,6 +109,28 @@ TEST(FilterJson, RefusesUnknownOperatorsAndDepth) {
   }
 }
 
+/// What says nothing would match everything, or nothing at all, without a word.
+TEST(FilterJson, RefusesWhatSaysNothingAndNamesIt) {
+  for (const auto& [bad, named] :
+       std::vector<std::pair<std::string, std::string>>{{R"({"year":{}})", "'year'"},
+                                                        {R"({"$or":[{"lang":"de"},{"year":{}}]})", "'year'"},
+                                                        {R"({"$not":{"year":{}}})", "'year'"},
+                                                        {R"({"$or":[{"lang":"de"},{}]})", "$or"},
+                                                        {R"({"$and":[{}]})", "$and"},
+                                                        {R"({"$not":{}})", "$not"},
+                                                        {R"({"$where":1})", "'$where'"},
+                                                        {R"({"$and":[{"$nor":[]}]})", "'$nor'"},
+                                                        {R"({"$gt":3})", "'$gt'"},
+                                                        {R"({"":1})", "''"},
+                                                        {"{\"" + std::string(257, 'x') + "\":1}", "'xxxx"}}) {
+    const auto refused = filter_from_json(boost::json::parse(bad), "filter");
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().name, "INVALID_FILTER") << bad;
+    EXPECT_EQ(refused.error().param, "filter");
+    EXPECT_NE(refused.error().message.find(named), std::string::npos) << refused.error().message;
+  }
+}
+
 TEST(Router, MatchesPathsAndNamesAllowedMethods) {
   const Router router;
   const auto id_of = [&](wire::Method method, std::string_view path) {

@@ -11,6 +11,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr size_t kNameBytesMax = 256;
+constexpr size_t kNameShown = 64;
 constexpr size_t kTextBytesMax = 64 * 1024;
 constexpr size_t kListItemsMax = 1024;
 constexpr size_t kFilterChildrenMax = 256;
@@ -102,7 +103,7 @@ base::Result<core::Filter> parse_condition(std::string_view field, std::string_v
         param,
         fmt::format(
             "'{}' is not an operator; there are $eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $and, $or, $not.",
-            op_name.substr(0, 32)));
+            op_name.substr(0, kNameShown)));
   }
   core::Filter filter{.op = *op, .field = std::string(field), .values = {}, .children = {}};
   if (*op == core::Filter::Op::in) {
@@ -144,6 +145,17 @@ base::Result<core::Filter> parse_group(core::Filter::Op op, const json::value& v
 }
 
 base::Result<core::Filter> parse_field(std::string_view name, const json::value& value, std::string_view param) {
+  if (name.empty() || name.size() > kNameBytesMax || name.front() == '$') {
+    return bad_filter(param,
+                      fmt::format("'{}' is neither the name of a field nor one of $and, $or and $not; names are 1 "
+                                  "to {} bytes long and do not start with '$'.",
+                                  name.substr(0, kNameShown), kNameBytesMax));
+  }
+  if (value.is_object() && value.get_object().empty()) {
+    return bad_filter(param, fmt::format("'{}' has no condition: {{}} says nothing of it. Leave the field out, or say "
+                                         "what it must be.",
+                                         name.substr(0, kNameShown)));
+  }
   if (!value.is_object()) return parse_condition(name, value.is_array() ? "$in" : "$eq", value, param);
   core::Filter all;
   for (const auto& member : value.get_object()) {
@@ -165,6 +177,9 @@ base::Result<core::Filter> parse_filter(const json::value& value, std::string_vi
     return bad_filter(param, fmt::format("The filter nests deeper than {} levels.", core::kFilterDepthMax));
   if (!value.is_object()) return bad_filter(param, "A filter is an object: {\"field\": value}.");
   core::Filter all;
+  if (value.get_object().empty() && depth > 1) {
+    return bad_filter(param, "{} within $and, $or or $not says nothing; leave it out.");
+  }
   if (value.get_object().size() > kFilterChildrenMax)
     return bad_filter(param, fmt::format("A filter has at most {} conditions.", kFilterChildrenMax));
   for (const auto& member : value.get_object()) {

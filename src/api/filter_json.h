@@ -15,8 +15,9 @@ class JsonWriter;
 /// (invalid INVALID_METADATA).
 base::Result<core::Metadata> metadata_from_json(const boost::json::value& value, std::string_view param);
 
-/// `{"field": value}`, `{"field": {"$in": [...], "$gt": ...}}`, `$and`, `$or`, `$not`. Errors: invalid INVALID_FILTER
-/// saying what is allowed.
+/// `{"field": value}`, `{"field": {"$in": [...], "$gt": ...}}`, `$and`, `$or`, `$not`. `{}` is no filter; within
+/// another, or as a field's condition, it is refused, as are names that no metadata can have. Errors: invalid
+/// INVALID_FILTER saying what is allowed.
 base::Result<core::Filter> filter_from_json(const boost::json::value& value, std::string_view param);
 
 /// Metadata as a flat JSON object.

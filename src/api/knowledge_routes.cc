@@ -165,8 +165,10 @@ async::Task<base::Result<Reply>> KnowledgeRoutes::search(Call& call) {
   request.query = body.text_or("query", "");
   const int64_t top_k = body.integer("top_k").value_or(options_.search_top_k);
   if (top_k > options_.search_top_k_max) {
-    co_return base::fail(base::Code::invalid, "INVALID_FIELD",
-                         fmt::format("'top_k' must be at most {}.", options_.search_top_k_max), std::string(), "top_k");
+    co_return base::fail(
+        base::Code::invalid, "INVALID_FIELD",
+        fmt::format("'top_k' must be at most {} (the setting search.top_k_max).", options_.search_top_k_max),
+        std::string(), "top_k");
   }
   request.top_k = static_cast<size_t>(top_k);
   const std::string mode = body.text_or("mode", "");

@@ -51,6 +51,24 @@ std::string_view state_name(rag::IndexHealth::State state) {
   return "failed";
 }
 
+void write_index_faults(JsonWriter& out, const rag::IndexHealth& index,
+                        const std::vector<rag::StaleCollection>& stale) {
+  if (!index.error.empty()) out.field("error", index.error);
+  if (index.not_whole > 0) {
+    out.field("documents_not_whole", index.not_whole).field("last_not_whole", index.last_not_whole);
+  }
+  if (stale.empty()) return;
+  out.key("to_reindex").begin_array();
+  for (const rag::StaleCollection& each : stale) {
+    out.begin_object()
+        .field("collection", each.collection)
+        .field("dimensions", each.dimensions)
+        .field("model_dimensions", each.model_dimensions)
+        .end_object();
+  }
+  out.end_array();
+}
+
 }  // namespace
 
 OperationRoutes::OperationRoutes(const ApiParts& parts, const ApiOptions& options) : parts_(parts), options_(options) {
@@ -103,14 +121,15 @@ async::Task<base::Result<Reply>> OperationRoutes::health_detailed(Call& call) {
   const bool serving = index.state == rag::IndexHealth::State::serving;
   const bool failed = index.state == rag::IndexHealth::State::failed || index.state == rag::IndexHealth::State::stopped;
   const auto collections = co_await parts_.library.list_collections(call.context);
+  const auto stale = collections ? parts_.library.stale(*collections) : std::vector<rag::StaleCollection>();
+  const bool whole = serving && index.not_whole == 0 && stale.empty();
   const PartHealth local = options_.local_models ? options_.local_models() : PartHealth{};
-  const std::string_view status =
-      !collections || failed ? "UNHEALTHY" : (serving && local.well ? "HEALTHY" : "DEGRADED");
+  const std::string_view status = !collections || failed ? "UNHEALTHY" : (whole && local.well ? "HEALTHY" : "DEGRADED");
   JsonWriter out;
   out.begin_object().field("status", status).field("version", options_.version).key("components").begin_object();
   out.key("index")
       .begin_object()
-      .field("status", serving ? "HEALTHY" : (failed ? "UNHEALTHY" : "DEGRADED"))
+      .field("status", whole ? "HEALTHY" : (failed ? "UNHEALTHY" : "DEGRADED"))
       .field("state", state_name(index.state))
       .field("lag", index.lag())
       .field("queued", index.queued)
@@ -118,6 +137,7 @@ async::Task<base::Result<Reply>> OperationRoutes::health_detailed(Call& call) {
       .field("save_failures", index.save_failures)
       .field("damage_found", index.damage.found);
   if (index.damage.found > 0) out.field("last_damage", index.damage.last);
+  write_index_faults(out, index, stale);
   out.end_object();
   out.key("store").begin_object().field("status", collections ? "HEALTHY" : "UNHEALTHY");
   if (!collections) out.field("error", collections.error().message);

@@ -53,8 +53,9 @@ constexpr Field kCollectionRequestFields[] = {
 constexpr Schema kCollectionRequest{"CollectionRequest", kCollectionRequestFields};
 
 constexpr Field kSearchRequestFields[] = {
-    required(Field{.name = "query", .type = text, .help = "What to look for", .min = 1, .max = 1048576}),
-    integer_field("top_k", "Most results", 0, 10000),
+    required(Field{.name = "query", .type = text, .help = "What to look for", .min = 1}),
+    // The most are settings.
+    Field{.name = "top_k", .type = integer, .help = "Most results", .min = 0},
     text_field("collection", "Default \"default\"", 128),
     choice_field("mode", "hybrid|dense|lexical", "Which engines answer"),
     choice_field("syntax", "plain|query",

@@ -209,10 +209,11 @@ void Engine::Parts::build_services() {
   retriever = std::make_unique<MeteredRetriever>(*plain_retriever, metrics, clock);
   auto ingesting = ingest_options(*settings);
   ingesting.embed_executor = embedding_loop.executor(0);
-  ingest = std::make_unique<rag::IngestService>(rag::IngestParts{*documents, *parser, embedders, *feed, ingest_pool,
-                                                                 ids, &metrics.ingest_documents.with("unchanged")},
-                                                std::move(ingesting));
-  library = std::make_unique<rag::Library>(*documents, *index, *feed);
+  ingest =
+      std::make_unique<rag::IngestService>(rag::IngestParts{*documents, *parser, embedders, *index, *feed, ingest_pool,
+                                                            ids, &metrics.ingest_documents.with("unchanged")},
+                                           std::move(ingesting));
+  library = std::make_unique<rag::Library>(*documents, *index, *feed, embedders);
   tasks = std::make_unique<rag::TaskRegistry>(stores.tasks(), clock, ids, log, task_options(*settings));
   directories = std::make_unique<rag::DirectoryIngest>(
       rag::DirectoryParts{*documents, *parser, *ingest, *library, *feed, *tasks, *files, ingest_pool, clock, log,

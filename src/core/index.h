@@ -82,16 +82,21 @@ class RetrievalIndex {
   virtual ~RetrievalIndex() = default;
 
   /// Changes come in order of sequence, from one thread at a time; one at or below applied_sequence() is ignored.
+  /// Errors: invalid or exhausted: this change could not be taken in whole (a put: by its text only, or not at all),
+  /// but counts as applied, and the index is right otherwise. All others: the index is not to be trusted any more.
   virtual base::Result<> apply(const StoreChange& change) = 0;
   [[nodiscard]] virtual int64_t applied_sequence() const = 0;
 
   /// Best first, ties in order of arrival; exactly min(k, matches). Lexical: chunks with at least one query term.
-  /// Dense: every chunk with a vector. Both respect the filter. Errors: invalid (DIMENSION_MISMATCH naming both).
+  /// Dense: every chunk with a vector. Both respect the filter. Errors: conflict DIMENSION_MISMATCH (naming both).
   [[nodiscard]] virtual base::Result<std::vector<IndexHit>> search_lexical(const IndexQuery& query) const = 0;
   [[nodiscard]] virtual base::Result<std::vector<IndexHit>> search_dense(const IndexQuery& query) const = 0;
 
+  /// Of a collection the index does not know: nothing, and the settings in force.
   [[nodiscard]] virtual IndexStats stats(int64_t collection_id) const = 0;
   [[nodiscard]] virtual IndexStats total_stats() const = 0;
+  /// Of the collection's vectors; 0 while it has none. Cheap.
+  [[nodiscard]] virtual size_t dimensions(int64_t collection_id) const = 0;
 
   /// Writes a checksummed snapshot (to a new file, synced, renamed) so that the next start need not replay everything.
   /// Blocking; on any thread, beside apply(), which it holds up for short turns only.

@@ -166,6 +166,11 @@ CollectionIndex::RowCounts CollectionIndex::row_counts() const {
   return {table_->rows(), table_->rows() - table_->live_counts().rows};
 }
 
+size_t CollectionIndex::dimensions() const {
+  const auto lock = access_.read();
+  return vectors_->vectors() == 0 ? 0 : vectors_->dimensions();
+}
+
 core::IndexStats CollectionIndex::stats() const {
   const auto lock = access_.read();
   const VectorStats vectors = vectors_->stats();

@@ -29,16 +29,17 @@ class CollectionIndex {
  public:
   CollectionIndex(FileStore& files, const CollectionOptions& options);
 
-  /// Errors (the text is searchable nevertheless): invalid DIMENSION_MISMATCH, VECTOR_SHAPE. exhausted
-  /// COLLECTION_INDEX_FULL: nothing was added, the former version is gone.
+  /// Vectors of other dimensions than those there are take their place (VectorIndex). Errors: invalid VECTOR_SHAPE (the
+  /// text is searchable nevertheless). exhausted COLLECTION_INDEX_FULL: nothing was added, the former version is gone.
   base::Result<> put(int64_t document_key, const core::DocumentWrite& write);
   void remove(int64_t document_key);
 
   [[nodiscard]] std::vector<core::IndexHit> search_lexical(const core::IndexQuery& query,
                                                            Pruning pruning = Pruning::on) const;
-  /// Errors: invalid DIMENSION_MISMATCH, VECTOR_NOT_FINITE.
+  /// Errors: conflict DIMENSION_MISMATCH, invalid VECTOR_NOT_FINITE.
   [[nodiscard]] base::Result<std::vector<core::IndexHit>> search_dense(const core::IndexQuery& query) const;
   [[nodiscard]] core::IndexStats stats() const;
+  [[nodiscard]] size_t dimensions() const;  ///< of its vectors; 0 while there are none
   struct RowCounts {
     size_t rows = 0;
     size_t dead = 0;

@@ -3,8 +3,11 @@
 #include <atomic>
 #include <thread>
 
+#include "index/access.h"
+#include "index/filter/document_table_model.h"
 #include "index/index_model.h"
 #include "index/retrieval_index.h"
+#include "index/vector/vector_index_model.h"
 
 namespace tessera::index {
 namespace {
@@ -89,6 +92,7 @@ TEST(RetrievalIndexConcurrency, SavesBesideChangesLoseNothing) {
     const auto sequence = static_cast<int64_t>(history.size()) + 1;
     const auto collection = static_cast<int64_t>(1 + world.below(12));  // more than are saved in one turn
     const auto key = static_cast<int64_t>(1 + world.below(40));
+    if (world.below(70) == 0) world.set_dimensions(world.dimensions() == 20 ? 24 : 20);  // the model is another one
     const uint64_t dice = world.below(100);
     if (dice == 0) return IndexWorld::drop(sequence, collection);
     if (dice < 20) return IndexWorld::remove(sequence, collection, key);
@@ -106,7 +110,15 @@ TEST(RetrievalIndexConcurrency, SavesBesideChangesLoseNothing) {
       core::IndexQuery query{collection, text, vector, 50, nullptr};
       query.recall = 1;
       ASSERT_EQ(difference(*index->search_lexical(query), model.lexical(query), query.k), "") << "life " << life;
-      ASSERT_EQ(difference(*index->search_dense(query), model.dense(query), query.k), "") << "life " << life;
+      const auto dense = index->search_dense(query);
+      const size_t dimensions = model.dimensions(collection);
+      ASSERT_EQ(index->dimensions(collection), dimensions) << "life " << life;
+      if (dimensions == 0 || dimensions == vector.size()) {
+        ASSERT_TRUE(dense);
+        ASSERT_EQ(difference(*dense, model.dense(query), query.k), "") << "life " << life;
+      } else {
+        ASSERT_EQ(dense.error().name, "DIMENSION_MISMATCH") << "life " << life;
+      }
       ASSERT_EQ(index->stats(collection).chunks, model.stats(collection).chunks) << "life " << life;
     }
     std::atomic<bool> done{false};
@@ -129,6 +141,85 @@ TEST(RetrievalIndexConcurrency, SavesBesideChangesLoseNothing) {
     saver.join();
   }
   std::filesystem::remove_all(directory);
+}
+
+TEST(VectorIndexConcurrency, IsSearchedWhileItGrowsAndJobsRun) {
+  Cloud cloud(32, 10, 0.7F, 3);
+  VectorIndex index({.m = 8, .ef_construction = 30, .graph_rows = 300});
+  std::vector<Vector> queries;
+  for (int i = 0; i < 50; ++i) queries.push_back(cloud.next());
+  Access access;  // guards the index and `live`
+  std::vector<uint64_t> live(64);
+  uint64_t count = 0;
+  std::atomic<bool> done = false;
+  const std::atomic<bool> stop = false;
+  const auto append = [&](Row row) {
+    const auto encoded = index.encode(cloud.next(), 1, 32);
+    const auto lock = access.write();
+    index.append(*encoded);
+    live[row / 64] |= uint64_t{1} << (row % 64);
+    ++count;
+  };
+  for (Row row = 0; row < 300; ++row) append(row);  // these stay
+  std::vector<std::thread> threads;
+  for (int reader = 0; reader < 2; ++reader) {
+    threads.emplace_back([&] {
+      while (!done) {
+        for (const Vector& query : queries) {
+          const auto lock = access.read();
+          const auto hits = index.search({.vector = query, .k = 10, .ef = 20}, {live, count, false, nullptr});
+          EXPECT_EQ(hits->size(), 10U);
+          for (const RowHit& hit : *hits) EXPECT_TRUE((live[hit.row / 64] >> (hit.row % 64)) & 1);
+        }
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    while (!done) {
+      std::unique_ptr<VectorIndex::Job> job;
+      {
+        const auto lock = access.read();
+        job = index.plan();
+      }
+      if (job == nullptr) continue;
+      job->run(stop);
+      const auto lock = access.write();
+      index.install(std::move(job));
+    }
+  });
+  for (Row row = 300; row < 4000; ++row) {
+    append(row);
+    if (row % 3 == 0) continue;
+    const auto lock = access.write();
+    const Row gone = row - 1 < 300 ? row : row - 1;
+    if (((live[gone / 64] >> (gone % 64)) & 1) == 0) continue;
+    live[gone / 64] &= ~(uint64_t{1} << (gone % 64));
+    --count;
+    index.remove(gone, 1);
+  }
+  done = true;
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(index.vectors(), count);
+}
+
+TEST(DocumentTableConcurrency, AnswersManyThreadsAtOnce) {
+  TablePair pair(8);
+  for (int64_t key = 0; key < 600; ++key) pair.put(key, 2);
+  std::vector<core::Filter> filters;
+  for (int i = 0; i < 30; ++i) filters.push_back(pair.world.filter());
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::thread> threads;
+    std::atomic<int> wrong = 0;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        for (const core::Filter& filter : filters)
+          wrong += difference(*pair.table, pair.model, &filter).empty() ? 0 : 1;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    ASSERT_EQ(wrong, 0);
+    for (int i = 0; i < 20; ++i) pair.put(int64_t(pair.world.below(700)), 3);
+  }
 }
 
 }  // namespace

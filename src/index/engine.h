@@ -38,6 +38,7 @@ class Engine final : public core::RetrievalIndex {
   [[nodiscard]] base::Result<std::vector<core::IndexHit>> search_dense(const core::IndexQuery& query) const override;
   [[nodiscard]] core::IndexStats stats(int64_t collection_id) const override;
   [[nodiscard]] core::IndexStats total_stats() const override;
+  [[nodiscard]] size_t dimensions(int64_t collection_id) const override;
   [[nodiscard]] core::IndexDamage damage() const override;
   void set_damage_listener(std::function<void()> listener) override;
   // engine_files.cc
@@ -58,6 +59,7 @@ class Engine final : public core::RetrievalIndex {
   [[nodiscard]] std::shared_ptr<CollectionIndex> find(int64_t id) const;
   void note_damage(const base::Error& error);
   [[nodiscard]] CollectionOptions collection_options(bool stemming) const;
+  [[nodiscard]] core::IndexStats no_stats() const;
   // With applier_.
   base::Result<> put(const core::StoreChange& change);
   void changed(int64_t id, int64_t sequence);

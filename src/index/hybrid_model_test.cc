@@ -42,6 +42,7 @@ class Recorder final : public core::RetrievalIndex {
   }
   [[nodiscard]] core::IndexStats stats(int64_t collection_id) const override { return real->stats(collection_id); }
   [[nodiscard]] core::IndexStats total_stats() const override { return real->total_stats(); }
+  [[nodiscard]] size_t dimensions(int64_t collection_id) const override { return real->dimensions(collection_id); }
   base::Result<> save() override { return crashing ? base::Result<>() : real->save(); }
   void clear() override {
     model.clear();

@@ -18,6 +18,7 @@ class IndexModel {
   [[nodiscard]] std::vector<core::IndexHit> lexical(const core::IndexQuery& query) const;
   [[nodiscard]] std::vector<core::IndexHit> dense(const core::IndexQuery& query) const;
   [[nodiscard]] core::IndexStats stats(int64_t collection) const;
+  [[nodiscard]] size_t dimensions(int64_t collection) const;  ///< 0 while no chunk has a vector
   void clear() { collections_.clear(); }
   [[nodiscard]] std::vector<int64_t> documents(int64_t collection) const;
 
@@ -25,9 +26,11 @@ class IndexModel {
   struct Document {
     std::shared_ptr<const core::DocumentWrite> write;
     std::vector<std::map<std::string, int>> terms;  // of each chunk
+    bool forgotten = false;                         // its vectors, when those of other dimensions came
   };
   struct Collection {
     std::map<int64_t, Document> documents;
+    size_t dimensions = 0;  // of the latest vectors
     bool stemming = false;
   };
   std::map<int64_t, Collection> collections_;
@@ -39,6 +42,8 @@ class IndexWorld {
   explicit IndexWorld(uint64_t seed, size_t dimensions = 20) : random_(seed), dimensions_(dimensions) {}
 
   uint64_t below(uint64_t bound) { return random_() % bound; }
+  void set_dimensions(size_t dimensions) { dimensions_ = dimensions; }
+  [[nodiscard]] size_t dimensions() const { return dimensions_; }
   std::string words(size_t count);
   std::vector<float> vector();
   core::StoreChange put(int64_t sequence, int64_t collection, int64_t document, size_t chunks, size_t words_each = 12);

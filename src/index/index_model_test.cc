@@ -40,6 +40,11 @@ void IndexModel::apply(const core::StoreChange& change) {
     case core::StoreChange::Kind::put: {
       Collection& collection = collections_[change.collection_id];
       collection.stemming = change.settings.stemming;
+      if (const size_t dimensions = change.document->dimensions;
+          !change.document->vectors.empty() && dimensions != collection.dimensions) {
+        for (auto& [key, each] : collection.documents) each.forgotten = true;
+        collection.dimensions = dimensions;
+      }
       Document document{change.document, {}};
       for (const auto& chunk : change.document->chunks) {
         document.terms.push_back(chunk_terms(*change.document, chunk, collection.stemming));
@@ -103,6 +108,7 @@ std::vector<core::IndexHit> IndexModel::dense(const core::IndexQuery& query) con
     return sum;
   };
   for (const auto& [key, document] : found->second.documents) {
+    if (document.forgotten) continue;
     if (query.filter != nullptr && !core::matches(*query.filter, document.write->document.head.metadata)) continue;
     const size_t n = document.write->dimensions;
     for (size_t i = 0; i < document.terms.size(); ++i) {
@@ -114,6 +120,15 @@ std::vector<core::IndexHit> IndexModel::dense(const core::IndexQuery& query) con
   }
   std::ranges::sort(hits, by_rank);
   return hits;
+}
+
+size_t IndexModel::dimensions(int64_t collection) const {
+  const auto found = collections_.find(collection);
+  if (found == collections_.end()) return 0;
+  const auto directed = [](const auto& each) {
+    return !each.second.forgotten && std::ranges::any_of(each.second.write->vectors, [](float x) { return x != 0; });
+  };
+  return std::ranges::any_of(found->second.documents, directed) ? found->second.dimensions : 0;
 }
 
 core::IndexStats IndexModel::stats(int64_t collection) const {

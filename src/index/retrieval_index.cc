@@ -63,7 +63,14 @@ base::Result<> Engine::put(const core::StoreChange& change) {
     const auto lock = access_.write();
     collections_[change.collection_id].index = index;
   }
+  const size_t before = index->dimensions();
   base::Result<> outcome = index->put(change.document_key, *change.document);
+  if (const size_t now = index->dimensions(); before > 0 && now > 0 && now != before) {
+    logger_.log(base::LogLevel::warn, "index_dimensions_changed",
+                {{"collection", change.collection_id},
+                 {"from", static_cast<int64_t>(before)},
+                 {"to", static_cast<int64_t>(now)}});
+  }
   changed(change.collection_id, change.sequence);
   return outcome;
 }
@@ -89,7 +96,22 @@ base::Result<std::vector<core::IndexHit>> Engine::search_dense(const core::Index
 
 core::IndexStats Engine::stats(int64_t collection_id) const {
   const auto index = find(collection_id);
-  return index == nullptr ? core::IndexStats() : index->stats();
+  return index == nullptr ? no_stats() : index->stats();
+}
+
+size_t Engine::dimensions(int64_t collection_id) const {
+  const auto index = find(collection_id);
+  return index == nullptr ? 0 : index->dimensions();
+}
+
+/// Of a collection without documents: the settings are in force nevertheless.
+core::IndexStats Engine::no_stats() const {
+  core::IndexStats stats;
+  stats.vectors.m = static_cast<int64_t>(options_.m);
+  stats.vectors.ef_construction = static_cast<int64_t>(options_.ef_construction);
+  stats.vectors.recall_target = options_.recall;
+  stats.vectors.recall_measured = 1;
+  return stats;
 }
 
 core::IndexStats Engine::total_stats() const {
@@ -98,7 +120,7 @@ core::IndexStats Engine::total_stats() const {
     const auto lock = access_.read();
     for (const auto& [id, entry] : collections_) indexes.push_back(entry.index);
   }
-  core::IndexStats total;
+  core::IndexStats total = no_stats();
   for (const auto& index : indexes) total.add(index->stats());
   return total;
 }

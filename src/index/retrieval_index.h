@@ -34,8 +34,10 @@ struct IndexOptions {
 /// INDEX_DIRECTORY (cannot be created). Blocking.
 ///
 /// What the port leaves open: a vector of zeros or with NaN has no direction, so it matches nothing, stored or asked
-/// (asked with NaN: invalid VECTOR_NOT_FINITE). A put whose vectors do not fit the collection is indexed by its text
-/// only and reports DIMENSION_MISMATCH or VECTOR_SHAPE; its sequence counts as applied.
+/// (asked with NaN: invalid VECTOR_NOT_FINITE). A put whose vectors are none is indexed by its text only and
+/// reports VECTOR_SHAPE; one that finds no room reports COLLECTION_INDEX_FULL. Vectors of other dimensions than the
+/// collection's are of another model, which is the one to be asked from now on: those before are forgotten, and the
+/// chunks they were of found by their text until they are embedded anew; logged as index_dimensions_changed.
 base::Result<std::unique_ptr<core::RetrievalIndex>> create_retrieval_index(IndexOptions options, base::Logger& logger);
 
 }  // namespace tessera::index

@@ -63,6 +63,8 @@ TEST_F(RetrievalIndexTest, RandomOperationsAgreeWithTheModel) {
         both(IndexWorld::remove(++sequence, collection, documents[world.below(documents.size())]));
       } else if (dice == 50 && world.below(4) == 0) {
         both(IndexWorld::drop(++sequence, collection));
+      } else if (dice == 51 && world.below(4) == 0) {
+        world.set_dimensions(world.dimensions() == 20 ? 24 : 20);  // as when the model changes
       } else if (dice < 55) {
         ASSERT_TRUE(index->save());
         if (world.below(2) == 0) {
@@ -85,8 +87,14 @@ TEST_F(RetrievalIndexTest, RandomOperationsAgreeWithTheModel) {
         ASSERT_TRUE(lexical);
         ASSERT_EQ(difference(*lexical, model.lexical(query), query.k), "") << "step " << step;
         const auto dense = index->search_dense(query);
-        ASSERT_TRUE(dense);
-        ASSERT_EQ(difference(*dense, model.dense(query), query.k), "") << "step " << step;
+        const size_t dimensions = model.dimensions(collection);
+        ASSERT_EQ(index->dimensions(collection), dimensions) << "step " << step;
+        if (dimensions != 0 && dimensions != vector.size()) {
+          ASSERT_EQ(dense.error().name, "DIMENSION_MISMATCH");
+        } else {
+          ASSERT_TRUE(dense);
+          ASSERT_EQ(difference(*dense, model.dense(query), query.k), "") << "step " << step;
+        }
         const core::IndexStats expected = model.stats(collection);
         const core::IndexStats got = index->stats(collection);
         ASSERT_EQ(got.documents, expected.documents);
@@ -155,11 +163,41 @@ TEST_F(RetrievalIndexTest, WrongDimensionsAreNamed) {
   EXPECT_NE(found.error().message.find("24"), std::string::npos);
   EXPECT_NE(found.error().message.find("20"), std::string::npos);
 
-  const auto put = index->apply(other.put(2, 1, 2, 4));
-  ASSERT_FALSE(put);
-  EXPECT_EQ(put.error().name, "DIMENSION_MISMATCH");
-  EXPECT_EQ(index->applied_sequence(), 2);
-  EXPECT_EQ(index->stats(1).chunks, 8);  // found by its words
+  EXPECT_EQ(found.error().code, base::Code::conflict);
+}
+
+/// A collection that is embedded anew, document by document, as reindexing does. Saved, opened and compacted in
+/// between.
+TEST_F(RetrievalIndexTest, ChangesItsDimensionsWithTheFirstVectorsOfAnotherModel) {
+  constexpr int64_t kDocuments = 60;
+  IndexWorld former(1, 20);
+  IndexWorld other(2, 24);
+  auto index = open(true);
+  int64_t sequence = 0;
+  for (int64_t key = 1; key <= kDocuments; ++key) ASSERT_TRUE(index->apply(former.put(++sequence, 1, key, 4)));
+  ASSERT_TRUE(index->apply(former.put(++sequence, 2, 1000, 4)));
+  EXPECT_EQ(index->dimensions(1), 20U);
+  ASSERT_TRUE(index->save());
+  const std::vector<float> old_query(20, 1.0F);
+  const std::vector<float> vector(24, 1.0F);
+  size_t directed = 0;
+  for (int64_t key = 1; key <= kDocuments; ++key) {
+    const auto change = other.put(++sequence, 1, key, 4);
+    ASSERT_TRUE(index->apply(change));
+    for (size_t i = 0; i < 4; ++i) directed += change.document->vectors[i * 24] != 0 ? 1 : 0;
+    EXPECT_EQ(index->dimensions(1), 24U);
+    if (key % 20 == 7) {
+      ASSERT_TRUE(index->save());
+      index.reset();
+      index = open(true);
+      ASSERT_EQ(index->applied_sequence(), sequence);
+    }
+    EXPECT_EQ(index->search_dense({1, "", vector, 1000, nullptr})->size(), directed);
+    EXPECT_EQ(index->stats(1).chunks, kDocuments * 4);  // the others by their words
+    EXPECT_EQ(index->search_dense({1, "", old_query, 3, nullptr}).error().name, "DIMENSION_MISMATCH");
+  }
+  EXPECT_EQ(index->dimensions(2), 20U);
+  EXPECT_FALSE(index->search_dense({2, "", old_query, 1000, nullptr})->empty());
 }
 
 TEST_F(RetrievalIndexTest, ACollectionWithoutVectorsTakesNewDimensions) {

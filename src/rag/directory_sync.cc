@@ -99,8 +99,9 @@ core::Task<base::Result<>> DirectorySync::list_known(const core::RequestContext&
   core::CollectionName name{context.tenant, view.collection};
   const auto found = co_await parts_.store.find_collection(name);
   if (!found && found.error().code != Code::not_found) co_return std::unexpected(found.error());
-  const auto& settings = found ? found->settings : parts_.ingest.collection_defaults();
-  view.fingerprint = '-' + parts_.ingest.fingerprint(settings);
+  core::CollectionSettings settings = found ? found->settings : parts_.ingest.collection_defaults();
+  TESSERA_CO_TRY(view.fingerprint, co_await parts_.ingest.fingerprint(context, std::move(settings)));
+  view.fingerprint.insert(0, 1, '-');
   if (!found) co_return base::Result<>{};
   auto known = co_await parts_.store.list_sources(std::move(name), source_of(view.root, ""));
   if (!known && known.error().code != Code::not_found) co_return std::unexpected(std::move(known).error());

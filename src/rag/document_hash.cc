@@ -50,9 +50,10 @@ std::string document_hash(const IngestRequest& request) {
   return base::content_hash(parts);
 }
 
-std::string settings_fingerprint(const core::CollectionSettings& settings) {
+std::string settings_fingerprint(const core::CollectionSettings& settings, size_t dimensions) {
   std::string parts = fmt::format("{}/{}/{}/", kPipelineVersion, settings.chunk_size, settings.chunk_overlap);
   add(parts, settings.embedding_model);
+  fmt::format_to(std::back_inserter(parts), "/{}", dimensions);
   return fmt::format("{:016x}", base::hash64(parts));
 }
 

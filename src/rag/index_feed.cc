@@ -1,5 +1,7 @@
 #include "rag/index_feed.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <exception>
@@ -24,6 +26,29 @@ size_t change_bytes(const core::StoreChange& change) {
   return bytes;
 }
 
+/// Where in the store a change is: names and sizes, no text.
+std::string describe(const core::StoreChange& change) {
+  if (change.kind == core::StoreChange::Kind::drop_collection) {
+    return fmt::format("dropping collection number {}", change.collection_id);
+  }
+  if (change.document == nullptr) {
+    return fmt::format("removing document number {} of collection number {}", change.document_key,
+                       change.collection_id);
+  }
+  const core::DocumentWrite& write = *change.document;
+  return fmt::format("app '{}', collection '{}', document '{}' ({} chunks, vectors of {} dimensions)",
+                     write.collection.tenant.app_id, write.collection.name, write.document.head.document_id,
+                     write.chunks.size(), write.dimensions);
+}
+
+/// For the operator; error messages of the index hold no user text.
+std::string sentence(const base::Error& why) {
+  std::string said = why.name;
+  if (!why.message.empty()) said += ": " + why.message;
+  if (!why.detail.empty()) said += " (" + why.detail + ")";
+  return said;
+}
+
 base::Error not_serving(FeedState state) {
   constexpr base::Millis kSoon{1000};
   base::Error error;
@@ -37,7 +62,9 @@ base::Error not_serving(FeedState state) {
       break;
     case FeedState::failed:
       error = base::make_error(Code::unavailable, "INDEX_FAILED",
-                               "The search index failed; documents are safe. Ask the operator to reindex.");
+                               "The search index failed; documents are safe. Whoever operates the server finds the "
+                               "cause in /api/health/detailed (components.index.error) and in the log; once it is "
+                               "mended, POST /api/reindex or a restart builds the index anew.");
       break;
     case FeedState::stopped:
     case FeedState::serving:
@@ -104,13 +131,24 @@ void IndexFeed::State::run() {
 
 base::Result<> IndexFeed::State::apply(const core::StoreChange& change) {
   try {
-    TESSERA_CHECK(index.apply(change));
+    auto done = index.apply(change);
     ++unsaved;
-    return {};
+    return done ? done : judge(change, std::move(done).error());
   } catch (const std::exception& thrown) {
-    return base::fail(Code::internal, "INDEX_APPLY_FAILED", "The search index could not take a change in.",
-                      thrown.what());
+    return judge(change, base::make_error(Code::internal, "INDEX_APPLY_FAILED",
+                                          "The search index could not take a change in.", thrown.what()));
   }
+}
+
+/// One document that cannot be taken in whole is no reason to keep back all others.
+base::Result<> IndexFeed::State::judge(const core::StoreChange& change, base::Error why) {
+  why.detail = describe(change) + (why.detail.empty() ? "" : "; " + why.detail);
+  if (why.code != Code::invalid && why.code != Code::exhausted) return std::unexpected(std::move(why));
+  log.failure("index_change_not_whole", why);
+  const std::lock_guard lock(mutex);
+  ++not_whole;
+  last_not_whole = sentence(why);
+  return {};
 }
 
 // Several under one lock and one wake: a bulk ingest is told thousands of changes a second.
@@ -170,7 +208,7 @@ void IndexFeed::State::run_saver() {
 void IndexFeed::State::note_error(const base::Error& why) {
   log.failure("index_apply_failed", why);
   const std::lock_guard lock(mutex);
-  error = why.name + (why.detail.empty() ? "" : ": " + why.detail);
+  error = sentence(why);
 }
 
 void IndexFeed::State::fail_locked() {
@@ -312,6 +350,8 @@ IndexHealth IndexFeed::health() const {
   health.saves = s.saves;
   health.save_failures = s.save_failures;
   health.error = s.error;
+  health.not_whole = s.not_whole;
+  health.last_not_whole = s.last_not_whole;
   health.damage = s.index.damage();
   return health;
 }

@@ -31,14 +31,17 @@ struct IndexHealth {
   int64_t rebuilds = 0;
   int64_t saves = 0;
   int64_t save_failures = 0;
-  std::string error;  ///< why it failed, for the operator
+  std::string error;           ///< why it failed, for the operator: which change of which document, and what to do
+  int64_t not_whole = 0;       ///< changes since the last rebuild that could be taken in only in part
+  std::string last_not_whole;  ///< the last of them, as `error`
   core::IndexDamage damage;
 };
 
 /// Keeps the index equal to the store: replays what the index missed, then applies every committed change in order on
 /// its own thread; another one saves beside it. The store's writer waits while the queue is full (back-pressure),
-/// except during a replay, which covers what did not fit. An apply error causes one rebuild from nothing; a second one
-/// makes the feed fail: then waiting and `check_serving` answer unavailable INDEX_FAILED, never "no result".
+/// except during a replay, which covers what did not fit. A change that cannot be taken in whole is told and
+/// counted, and the others follow. Any other apply error causes one rebuild from nothing; a second one makes the feed
+/// fail: then waiting and `check_serving` answer unavailable INDEX_FAILED, never "no result".
 /// Thread-safe; outlives its users; the store and the index outlive it. Stops: `stop()` (or destruction) applies what
 /// is queued, saves, joins.
 class IndexFeed {

@@ -56,6 +56,8 @@ struct IndexFeed::State {
   int64_t rebuilds = 0;
   int automatic_rebuilds = 0;
   std::string error;
+  int64_t not_whole = 0;
+  std::string last_not_whole;
   std::vector<Wait> waits;
 
   // Of the feed's thread only.
@@ -70,6 +72,7 @@ struct IndexFeed::State {
   void rebuild(bool automatic);
   void want_save_locked();
   void run_saver();
+  base::Result<> judge(const core::StoreChange& change, base::Error why);
   void note_error(const base::Error& why);
   void fail_locked();
   void wake_locked();

@@ -121,7 +121,12 @@ TEST(IndexFeed, OneApplyErrorRebuildsAndTheSecondFails) {
   world.put("c", "three");
   const auto waited = sync_wait(feed.wait_current());
   ASSERT_FALSE(waited);
-  EXPECT_EQ(feed.health().error, "APPLY_BROKEN");
+  const std::string told = feed.health().error;  // which document, and of what size
+  EXPECT_NE(told.find("APPLY_BROKEN: The index broke."), std::string::npos) << told;
+  EXPECT_NE(told.find("collection 'default', document 'c' (1 chunks, vectors of 2 dimensions)"), std::string::npos)
+      << told;
+  EXPECT_EQ(waited.error().message.find("Ask the operator"), std::string::npos);
+  EXPECT_NE(waited.error().message.find("/api/health/detailed"), std::string::npos);
   EXPECT_EQ(waited.error().name, "INDEX_FAILED");
   EXPECT_EQ(feed.check_serving().error().code, base::Code::unavailable);
   EXPECT_EQ(feed.health().state, State::failed);
@@ -130,6 +135,30 @@ TEST(IndexFeed, OneApplyErrorRebuildsAndTheSecondFails) {
   ASSERT_TRUE(sync_wait(feed.rebuild()));
   ASSERT_TRUE(feed.check_serving());
   EXPECT_EQ(world.index.versions(), world.stored());
+}
+
+/// As the port says of it: the index is right but for this document.
+TEST(IndexFeed, GoesOnAfterAChangeThatCannotBeTakenInWhole) {
+  World world;
+  IndexFeed feed(world.documents(), world.index, *world.log);
+  ASSERT_TRUE(feed.start());
+  ASSERT_TRUE(sync_wait(feed.wait_ready()));
+  world.put("a", "one");
+  world.put("odd", "%SHAPE one");
+  world.put("odd2", "%SHAPE two");
+  const auto receipt = world.put("b", "two");
+  ASSERT_TRUE(sync_wait(feed.wait_applied(receipt.sequence)));
+  ASSERT_TRUE(feed.check_serving());
+  EXPECT_EQ(world.index.versions().size(), 2U);
+  IndexHealth health = feed.health();
+  EXPECT_EQ(health.rebuilds, 0);
+  EXPECT_EQ(health.error, "");
+  EXPECT_EQ(health.not_whole, 2);
+  EXPECT_NE(health.last_not_whole.find("VECTOR_SHAPE: These are no vectors."), std::string::npos);
+  EXPECT_NE(health.last_not_whole.find("document 'odd2'"), std::string::npos) << health.last_not_whole;
+  ASSERT_TRUE(sync_wait(world.documents().delete_document(world.tenant, "odd")));
+  ASSERT_TRUE(sync_wait(feed.rebuild()));
+  EXPECT_EQ(feed.health().not_whole, 1);
 }
 
 /// Changes are taken from the queue several at once: one that fails among them costs none of the others.

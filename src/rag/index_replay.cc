@@ -65,6 +65,8 @@ void IndexFeed::State::rebuild(bool automatic) {
       if (automatic_rebuilds <= options.rebuilds_max) {
         state = FeedState::rebuilding;
         ++rebuilds;
+        not_whole = 0;
+        last_not_whole.clear();
         applied = 0;
         drop_queue_locked();
         room.notify_all();

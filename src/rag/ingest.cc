@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,19 +36,51 @@ std::string IngestService::default_id(const IngestRequest& request) const {
   return "doc-" + base::content_hash(request.collection + '\n' + stable);
 }
 
-std::string IngestService::fingerprint(const core::CollectionSettings& settings) const {
-  return settings_fingerprint(settings);
+core::Task<base::Result<std::string>> IngestService::fingerprint(const core::RequestContext& context,
+                                                                 core::CollectionSettings settings) {
+  TESSERA_CO_TRY(auto* embedder, parts_.embedders.find(settings.embedding_model));
+  TESSERA_CO_TRY(const size_t dimensions, co_await learn_dimensions(context, *embedder));
+  co_return settings_fingerprint(settings, dimensions);
 }
 
-std::string IngestService::hash(const IngestRequest& request, const core::CollectionSettings& settings) const {
-  return document_hash(request) + '-' + settings_fingerprint(settings);
+/// An embedder that cannot know yet learns them from an answer.
+core::Task<base::Result<size_t>> IngestService::learn_dimensions(const core::RequestContext& context,
+                                                                 core::Embedder& embedder) const {
+  if (const size_t known = embedder.dimensions(); known > 0) co_return known;
+  const std::string_view probe = "dimensions";
+  TESSERA_CO_TRY(const auto rows, co_await embedder.embed(context, std::span(&probe, 1)));
+  co_return rows.dimensions;
+}
+
+// Before anything is paid for or committed: beside vectors of another length, these could not be searched.
+core::Task<base::Result<>> IngestService::check_dimensions(const core::RequestContext& context, Drafts& drafts) {
+  const auto in_collection = [](const Draft& draft) { return draft.goes_on() && draft.collection_id != 0; };
+  if (std::ranges::none_of(drafts, in_collection)) co_return base::Result<>{};
+  // What an index that is catching up says is not the whole truth.
+  if (!parts_.feed.check_serving()) TESSERA_CO_CHECK(co_await parts_.feed.wait_ready(bounds_of(context)));
+  for (Draft& draft : drafts) {
+    if (!in_collection(draft)) continue;
+    const size_t there = parts_.index.dimensions(draft.collection_id);
+    if (there == 0 || there == draft.write.dimensions) continue;
+    draft.fail(base::make_error(
+        Code::conflict, "DIMENSION_MISMATCH",
+        fmt::format(
+            "The embedding model '{}' now gives vectors of {} dimensions, but the collection '{}' holds vectors "
+            "of {}. Reindex the collection to embed it anew (POST /api/reindex with {{\"collection\": "
+            "\"{}\"}}), or configure the former model again.",
+            draft.settings.embedding_model, draft.write.dimensions, draft.request.collection, there,
+            draft.request.collection),
+        "", "collection"));
+  }
+  co_return base::Result<>{};
 }
 
 base::Result<> IngestService::check_request(const IngestRequest& request) const {
   if (request.bytes.size() > options_.document_bytes_max) {
     return base::fail(Code::too_large, "DOCUMENT_TOO_LARGE",
-                      fmt::format("The document has {} bytes; the limit is {}. Split it.", request.bytes.size(),
-                                  options_.document_bytes_max));
+                      fmt::format("The document has {} bytes; the limit is {}. Split it, or raise the setting "
+                                  "ingest.document_bytes_max.",
+                                  request.bytes.size(), options_.document_bytes_max));
   }
   if (!core::valid_collection_name(request.collection)) {
     return base::fail(Code::invalid, "INVALID_COLLECTION",
@@ -97,10 +132,11 @@ core::Task<std::vector<base::Result<IngestReceipt>>> IngestService::ingest_batch
 core::Task<base::Result<bool>> IngestService::refresh(const core::RequestContext& context, core::DocumentHead head) {
   core::CollectionName name{context.tenant, head.collection};
   TESSERA_CO_TRY(const auto collection, co_await parts_.store.find_collection(std::move(name)));
-  const std::string wanted = '-' + settings_fingerprint(collection.settings);
+  TESSERA_CO_TRY(auto* embedder, parts_.embedders.find(collection.settings.embedding_model));
+  TESSERA_CO_TRY(const size_t dimensions, co_await learn_dimensions(context, *embedder));
+  const std::string wanted = '-' + settings_fingerprint(collection.settings, dimensions);
   if (head.content_hash.ends_with(wanted)) co_return false;
   TESSERA_CO_TRY(const auto permit, co_await background_.acquire(bounds_of(context)));
-  TESSERA_CO_TRY(auto* embedder, parts_.embedders.find(collection.settings.embedding_model));
   Drafts drafts(1);
   drafts[0].embedder = embedder;
   core::DocumentWrite& write = drafts[0].write;

@@ -66,6 +66,7 @@ struct IngestParts {
   core::DocumentStore& store;
   const core::DocumentParser& parser;
   const EmbedderTable& embedders;
+  const core::RetrievalIndex& index;
   IndexFeed& feed;
   async::BlockingPool& pool;
   const base::IdSource& ids;
@@ -78,8 +79,8 @@ struct IngestParts {
 /// again (bytes, title, metadata, collection settings, embedding model) is skipped before it is parsed. Errors: the
 /// parser's, embedder's and store's; too_large DOCUMENT_TOO_LARGE, TOO_MANY_CHUNKS; invalid INVALID_DOCUMENT_ID,
 /// INVALID_COLLECTION, TOO_MANY_METADATA_FIELDS, EMPTY_DOCUMENT; conflict DOCUMENT_IN_OTHER_COLLECTION,
-/// COLLECTION_EXISTS (made with other settings meanwhile); exhausted TOO_MANY_WAITING. A missing collection is made
-/// right before its first document.
+/// COLLECTION_EXISTS (made with other settings meanwhile), DIMENSION_MISMATCH (the model's vectors have not the length
+/// of the collection's); exhausted TOO_MANY_WAITING. A missing collection is made right before its first document.
 class IngestService {
  public:
   explicit IngestService(IngestParts parts, IngestOptions options = {});
@@ -97,14 +98,14 @@ class IngestService {
 
   /// The id a document without one gets: stable for a source or name, else new.
   [[nodiscard]] std::string default_id(const IngestRequest& request) const;
-  /// What the store will hold as content_hash for this request in a collection with these settings; the part after the
-  /// '-' depends on settings and model only.
-  [[nodiscard]] std::string hash(const IngestRequest& request, const core::CollectionSettings& settings) const;
-  /// The settings part of `hash`.
-  [[nodiscard]] std::string fingerprint(const core::CollectionSettings& settings) const;
+  /// What follows the '-' in the content_hash of a collection's documents: depends on settings and model only. Errors:
+  /// unavailable EMBEDDING_MODEL_UNAVAILABLE; the embedder's.
+  core::Task<base::Result<std::string>> fingerprint(const core::RequestContext& context,
+                                                    core::CollectionSettings settings);
   /// What a collection that does not exist yet will get.
   [[nodiscard]] const core::CollectionSettings& collection_defaults() const { return options_.collection_defaults; }
-  /// Embeds a stored document's chunks anew when its embedding model or settings changed; false when it was current.
+  /// Embeds a stored document's chunks anew when its embedding model, that one's dimensions or the settings changed;
+  /// false when it was current. Of other dimensions than the collection's, it is the first of those that follow.
   core::Task<base::Result<bool>> refresh(const core::RequestContext& context, core::DocumentHead head);
 
  private:
@@ -113,6 +114,9 @@ class IngestService {
   core::Task<base::Result<>> run(const core::RequestContext& context, Drafts& drafts);
   core::Task<base::Result<>> identify(const core::RequestContext& context, Drafts& drafts);
   core::Task<base::Result<>> find_settings(const core::RequestContext& context, Drafts& drafts);
+  core::Task<base::Result<size_t>> learn_dimensions(const core::RequestContext& context,
+                                                    core::Embedder& embedder) const;
+  core::Task<base::Result<>> check_dimensions(const core::RequestContext& context, Drafts& drafts);
   core::Task<base::Result<>> skip_unchanged(const core::RequestContext& context, Drafts& drafts);
   core::Task<base::Result<>> prepare(const core::RequestContext& context, Drafts& drafts);
   base::Result<> parse_and_embed(const core::RequestContext& context, core::StageTimer& parsing, Drafts& drafts) const;

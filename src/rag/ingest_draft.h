@@ -13,7 +13,7 @@ namespace tessera::rag {
 struct IngestService::Draft {
   IngestRequest request;
   core::CollectionSettings settings;
-  bool new_collection = false;
+  int64_t collection_id = 0;  ///< 0: not made yet
   core::Embedder* embedder = nullptr;
   core::DocumentWrite write;
   /// The text's tokens, where the model's reader has read them for the chunks' sizes, and where each chunk's begin.

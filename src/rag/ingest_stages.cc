@@ -74,6 +74,7 @@ core::Task<base::Result<>> IngestService::run(const core::RequestContext& contex
       drafts, [](const Draft& draft) { return draft.request.priority == IngestPriority::interactive; });
   TESSERA_CO_TRY(const auto permit, co_await (interactive ? interactive_ : background_).acquire(bounds_of(context)));
   TESSERA_CO_CHECK(co_await identify(context, drafts));
+  TESSERA_CO_CHECK(co_await check_dimensions(context, drafts));
   TESSERA_CO_CHECK(co_await prepare(context, drafts));
   TESSERA_CO_CHECK(co_await embed(context, drafts));
   TESSERA_CO_CHECK(co_await store(context, drafts));
@@ -102,13 +103,19 @@ core::Task<base::Result<>> IngestService::identify(const core::RequestContext& c
       continue;
     }
     draft.embedder = *embedder;
+    const auto dimensions = co_await learn_dimensions(context, *draft.embedder);
+    if (!dimensions) {
+      draft.fail(dimensions.error());
+      continue;
+    }
+    draft.write.dimensions = *dimensions;
     const IngestRequest& request = draft.request;
     auto& head = draft.write.document.head;
     head.document_id = request.document_id.empty() ? default_id(request) : request.document_id;
     head.collection = request.collection;
     head.source = request.source;
     head.source_stamp = request.source_stamp;
-    head.content_hash = hash(request, draft.settings);
+    head.content_hash = document_hash(request) + '-' + settings_fingerprint(draft.settings, *dimensions);
   }
   co_return co_await skip_unchanged(context, drafts);
 }
@@ -120,16 +127,16 @@ core::Task<base::Result<>> IngestService::find_settings(const core::RequestConte
     draft.write.collection = {context.tenant, draft.request.collection};
     if (known != nullptr && known->request.collection == draft.request.collection) {
       draft.settings = known->settings;
-      draft.new_collection = known->new_collection;
+      draft.collection_id = known->collection_id;
       continue;
     }
     core::CollectionName name = draft.write.collection;
     auto collection = co_await parts_.store.find_collection(std::move(name));
     if (collection) {
       draft.settings = std::move(collection->settings);
+      draft.collection_id = collection->id;
     } else if (collection.error().code == Code::not_found) {
       draft.settings = options_.collection_defaults;
-      draft.new_collection = true;
     } else {
       co_return std::unexpected(std::move(collection).error());
     }
@@ -256,7 +263,8 @@ base::Result<> IngestService::parse_and_chunk(Draft& draft, core::TokenReader* r
   if (spans.empty()) return base::fail(Code::unreadable, "EMPTY_DOCUMENT", "The document has no text.");
   if (spans.size() > options_.chunks_max) {
     return base::fail(Code::too_large, "TOO_MANY_CHUNKS",
-                      fmt::format("The document makes {} chunks; the limit is {}. Split it or use larger chunks.",
+                      fmt::format("The document makes {} chunks; the limit is {}. Split it, use larger chunks, or "
+                                  "raise the setting ingest.chunks_max.",
                                   spans.size(), options_.chunks_max));
   }
   auto& chunks = draft.write.chunks;
@@ -328,7 +336,7 @@ core::Task<base::Result<>> IngestService::store(const core::RequestContext& cont
   const Draft* made = nullptr;
   for (Draft& draft : drafts) {
     // Only now: a document that fails leaves no empty collection behind.
-    if (!draft.goes_on() || !draft.new_collection) continue;
+    if (!draft.goes_on() || draft.collection_id != 0) continue;
     if (made != nullptr && made->request.collection == draft.request.collection) continue;
     core::CollectionName missing = draft.write.collection;
     TESSERA_CO_CHECK(co_await parts_.store.create_collection(std::move(missing), draft.settings));

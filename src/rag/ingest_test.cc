@@ -259,6 +259,57 @@ TEST(Ingest, RefreshEmbedsAnewOnlyWhatIsStale) {
   EXPECT_EQ(world.take_in(request)->status(), "unchanged");
 }
 
+/// Beside the others they could not be searched; refused before anything is committed.
+TEST(Ingest, RefusesVectorsOfAnotherLengthThanTheCollections) {
+  testing::RagWorld world;
+  IngestRequest request;
+  request.bytes = "Some text to embed";
+  request.document_id = "a";
+  ASSERT_TRUE(world.take_in(request));
+  world.embedder.size = 12;
+  const int embedded = world.embedder.calls;
+  request.document_id = "b";
+  const auto refused = world.take_in(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().name, "DIMENSION_MISMATCH");
+  EXPECT_EQ(refused.error().code, base::Code::conflict);
+  for (const char* part : {"12", "16", "'default'", "/api/reindex"}) {
+    EXPECT_NE(refused.error().message.find(part), std::string::npos) << part;
+  }
+  EXPECT_EQ(world.embedder.calls, embedded);
+  EXPECT_FALSE(sync_wait(world.library.find(world.context, "b")));
+  request.collection = "fresh";
+  EXPECT_TRUE(world.take_in(request));  // another collection is none of this one's business
+
+  const auto collections = sync_wait(world.library.list_collections(world.context));
+  const auto stale = world.library.stale(*collections);
+  ASSERT_EQ(stale.size(), 1U);
+  EXPECT_EQ(stale[0].collection, "default");
+  EXPECT_EQ(stale[0].dimensions, 16U);
+  EXPECT_EQ(stale[0].model_dimensions, 12U);
+
+  const auto head = *sync_wait(world.library.find(world.context, "a"));
+  EXPECT_EQ(*sync_wait(world.ingest.refresh(world.context, head)), true);
+  request.collection = "default";
+  request.document_id = "c";
+  EXPECT_TRUE(world.take_in(request));
+  EXPECT_TRUE(world.library.stale(*collections).empty());
+}
+
+/// Else the first document would be kept as one of a model without dimensions, and embedded again later.
+TEST(Ingest, LearnsTheDimensionsBeforeItKeepsThem) {
+  testing::RagWorld world;
+  world.embedder.learned = false;
+  IngestRequest request;
+  request.bytes = "Some text to embed";
+  request.document_id = "a";
+  ASSERT_TRUE(world.take_in(request));
+  EXPECT_EQ(world.take_in(request)->status(), "unchanged");
+  world.embedder.learned = false;
+  const auto head = *sync_wait(world.library.find(world.context, "a"));
+  EXPECT_EQ(*sync_wait(world.ingest.refresh(world.context, head)), false);
+}
+
 TEST(Ingest, RefreshDoesNotBringBackAReplacedText) {
   testing::RagWorld world;
   IngestRequest request;
@@ -293,8 +344,19 @@ TEST(Library, ChecksSettings) {
   testing::RagWorld world;
   core::CollectionSettings settings;
   settings.chunk_size = 32;
-  settings.chunk_overlap = 32;
-  EXPECT_EQ(sync_wait(world.library.create_collection(world.context, "c", settings)).error().param, "chunk_overlap");
+  for (const int64_t overlap : {-1, 16, 31, 32}) {
+    settings.chunk_overlap = overlap;
+    EXPECT_EQ(sync_wait(world.library.create_collection(world.context, "c", settings)).error().param, "chunk_overlap");
+  }
+  settings.chunk_overlap = 15;
+  settings.embedding_model = "nope";
+  const auto unknown = sync_wait(world.library.create_collection(world.context, "c", settings));
+  EXPECT_EQ(unknown.error().name, "INVALID_EMBEDDING_MODEL");
+  EXPECT_EQ(unknown.error().code, base::Code::invalid);
+  EXPECT_NE(unknown.error().message.find("tessera/static-256"), std::string::npos);
+  settings.embedding_model = "tessera/static-256";
+  ASSERT_TRUE(sync_wait(world.library.create_collection(world.context, "half", settings)));
+  ASSERT_TRUE(sync_wait(world.library.drop_collection(world.context, "half")));
   settings.chunk_size = 4;
   EXPECT_EQ(sync_wait(world.library.create_collection(world.context, "c", settings)).error().param, "chunk_size");
   EXPECT_EQ(sync_wait(world.library.create_collection(world.context, ".c", {})).error().name, "INVALID_COLLECTION");

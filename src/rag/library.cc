@@ -1,5 +1,7 @@
 #include "rag/library.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "rag/context_bounds.h"
@@ -65,12 +67,32 @@ core::Task<base::Result<core::Collection>> Library::create_collection(const core
   if (settings.chunk_size < kSizeMin || settings.chunk_size > kSizeMax) {
     co_return base::fail(Code::invalid, "INVALID_CHUNK_SIZE", "chunk_size is 16 to 8192 tokens.", "", "chunk_size");
   }
-  if (settings.chunk_overlap < 0 || settings.chunk_overlap >= settings.chunk_size) {
-    co_return base::fail(Code::invalid, "INVALID_CHUNK_SIZE", "chunk_overlap is at least 0 and less than chunk_size.",
-                         "", "chunk_overlap");
+  if (settings.chunk_overlap < 0 || settings.chunk_overlap * 2 >= settings.chunk_size) {
+    co_return base::fail(
+        Code::invalid, "INVALID_CHUNK_SIZE",
+        fmt::format("chunk_overlap is at least 0 and less than half of chunk_size ({}).", settings.chunk_size), "",
+        "chunk_overlap");
+  }
+  if (!embedders_.find(settings.embedding_model)) {
+    co_return base::fail(Code::invalid, "INVALID_EMBEDDING_MODEL",
+                         fmt::format("This server has no such embedding model; it has: {}.", embedders_.names()), "",
+                         "embedding_model");
   }
   core::CollectionName full{context.tenant, std::move(name)};
   co_return co_await store_.create_collection(std::move(full), std::move(settings));
+}
+
+std::vector<StaleCollection> Library::stale(const std::vector<core::Collection>& collections) const {
+  std::vector<StaleCollection> found;
+  for (const core::Collection& each : collections) {
+    const size_t dimensions = index_.dimensions(each.id);
+    if (dimensions == 0) continue;
+    const auto embedder = embedders_.find(each.settings.embedding_model);
+    const size_t now = embedder ? (*embedder)->dimensions() : 0;
+    const bool unknown = embedder && now == 0;  // until its first answer
+    if (now != dimensions && !unknown) found.push_back({each.name.name, dimensions, now});
+  }
+  return found;
 }
 
 core::Task<base::Result<>> Library::drop_collection(const core::RequestContext& context, std::string name) {
@@ -88,7 +110,9 @@ core::Task<base::Result<LibraryStats>> Library::stats(const core::RequestContext
     TESSERA_CO_TRY(auto one, co_await store_.find_collection(std::move(name)));
     collections.push_back(std::move(one));
   }
+  constexpr int64_t kNoCollection = 0;
   LibraryStats stats;
+  stats.index = index_.stats(kNoCollection);
   stats.collections = static_cast<int64_t>(collections.size());
   for (const auto& each : collections) {
     stats.documents += each.documents;

@@ -73,6 +73,7 @@ class MarkedIndex final : public core::RetrievalIndex {
   }
   [[nodiscard]] core::IndexStats stats(int64_t collection_id) const override { return inner_.stats(collection_id); }
   [[nodiscard]] core::IndexStats total_stats() const override { return inner_.total_stats(); }
+  [[nodiscard]] size_t dimensions(int64_t collection_id) const override { return inner_.dimensions(collection_id); }
   base::Result<> save() override { return inner_.save(); }
   void clear() override { inner_.clear(); }
 

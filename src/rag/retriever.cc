@@ -101,8 +101,8 @@ base::Result<> HybridRetriever::check_request(const core::RetrievalRequest& requ
   }
   if (request.query.size() > options_.query_bytes_max) {
     return base::fail(Code::too_large, "QUERY_TOO_LARGE",
-                      fmt::format("The query has more than {} bytes; shorten it.", options_.query_bytes_max), "",
-                      "query");
+                      fmt::format("The query has over {} bytes (search.query_bytes_max).", options_.query_bytes_max),
+                      "", "query");
   }
   if (request.top_k > options_.top_k_max) {
     return base::fail(Code::invalid, "INVALID_TOP_K", fmt::format("top_k is at most {}.", options_.top_k_max), "",

@@ -106,8 +106,46 @@ test("queries: huge, empty, hostile filters", async () => {
   await refused({ query: "" }, 400, "INVALID_FIELD", "/api/search");
   await refused({ query: "x", filter: { a: { $regex: ".*" } } }, 400, "INVALID_FILTER", "/api/search");
   await refused({ query: "x", top_k: 1e9 }, 400, "INVALID_FIELD", "/api/search");
-  const huge = await server.post("/api/search", { query: "word ".repeat(200000) });
-  assert.ok([200, 400, 413].includes(huge.status), huge.text.slice(0, 200));
+  await refused({ query: "x", top_k: -1 }, 400, "INVALID_FIELD", "/api/search");
+  const many = await server.post("/api/search", { query: "x", top_k: 1001 });
+  assert.match(many.json.error.message, /at most 1000 /);
+  for (const bytes of [16385, 1_000_000, 2_000_000]) {
+    const huge = await server.post("/api/search", { query: "x".repeat(bytes) });
+    assert.deepEqual([huge.status, huge.json.error.code], [413, "QUERY_TOO_LARGE"], huge.text.slice(0, 200));
+    assert.match(huge.json.error.message, /over 16384 bytes .search\.query_bytes_max/);
+  }
+  assert.equal((await server.post("/api/search", { query: "x".repeat(16384) })).status, 200);
+});
+
+test("filters that say nothing, or that no document can meet by its names", async () => {
+  await server.post("/ingest", { document_id: "dated", text: "A dated document.", metadata: { year: 1999 } });
+  for (const [filter, named] of [[{ year: {} }, /'year'/], [{ $or: [{ year: 2000 }, { year: {} }] }, /'year'/], [{ $or: [{ year: 2000 }, {}] }, /\$or/], [{ $where: 1 }, /'\$where'/], [{ $not: { $nor: [] } }, /'\$nor'/]]) {
+    for (const mode of ["lexical", "dense", "hybrid"]) {
+      const answer = await server.post("/api/search", { query: "dated document", mode, filter });
+      assert.deepEqual([answer.status, answer.json.error?.code, answer.json.error?.param], [400, "INVALID_FILTER", "filter"], answer.text);
+      assert.match(answer.json.error.message, named);
+    }
+  }
+  assert.equal((await server.post("/ingest", { text: "x", metadata: { $where: 1 } })).status, 400, "as ingest has it");
+  const free = await server.post("/api/search", { query: "dated document", mode: "lexical", filter: {} });
+  assert.equal(free.json.results[0].document_id, "dated", "no filter at all is one");
+});
+
+test("collections that could never take a document in are not made", async () => {
+  const make = (more) => server.post("/api/collections", { name: "never", ...more });
+  const unknown = await make({ embedding_model: "nope" });
+  assert.deepEqual([unknown.status, unknown.json.error.code, unknown.json.error.param], [400, "INVALID_EMBEDDING_MODEL", "embedding_model"], unknown.text);
+  assert.match(unknown.json.error.message, /tessera\/static-256/);
+  for (const chunk_overlap of [50, 99, 100]) {
+    const overlapping = await make({ chunk_size: 100, chunk_overlap });
+    assert.deepEqual([overlapping.status, overlapping.json.error.code, overlapping.json.error.param], [400, "INVALID_CHUNK_SIZE", "chunk_overlap"], overlapping.text);
+    assert.match(overlapping.json.error.message, /half of chunk_size/);
+  }
+  assert.ok(!(await server.get("/api/collections")).json.items.some((each) => each.name === "never"));
+  assert.equal((await make({ chunk_size: 100, chunk_overlap: 49 })).status, 201);
+  const stats = (await server.get("/api/vector_db/stats?collection=never")).json.vectors;
+  assert.deepEqual([stats.rows, stats.m, stats.ef_construction, stats.recall_target], [0, 16, 200, 0.95], "the settings are in force");
+  assert.equal((await server.delete("/api/collections/never")).status, 200);
 });
 
 test("wrong methods, paths and origins", async () => {

@@ -4,159 +4,14 @@
 
 #include <algorithm>
 #include <map>
-#include <thread>
 
-#include "index/filter/filter_world.h"
+#include "index/filter/document_table_model.h"
 #include "index/filter/metadata_columns.h"
 
 namespace tessera::index {
 namespace {
 
 using Op = core::Filter::Op;
-
-/// Everything that ever was, in plain structures.
-struct Model {
-  struct Document {
-    int64_t key = 0;
-    std::vector<int64_t> chunks;
-    std::vector<uint32_t> lengths;
-    core::Metadata metadata;
-    bool live = false;
-  };
-  std::vector<Document> documents;
-
-  [[nodiscard]] std::vector<bool> rows(const core::Filter* filter) const {
-    std::vector<bool> rows;
-    for (const Document& document : documents) {
-      const bool selected = document.live && (filter == nullptr || core::matches(*filter, document.metadata));
-      rows.insert(rows.end(), document.chunks.size(), selected);
-    }
-    return rows;
-  }
-  Document* live(int64_t key) {
-    for (Document& document : documents) {
-      if (document.live && document.key == key) return &document;
-    }
-    return nullptr;
-  }
-  [[nodiscard]] LiveCounts counts() const {
-    LiveCounts counts;
-    for (const Document& document : documents) {
-      if (!document.live) continue;
-      ++counts.documents;
-      counts.rows += document.chunks.size();
-      for (const uint32_t length : document.lengths) counts.length += length;
-    }
-    return counts;
-  }
-};
-
-/// Bits of values too: NaN is NaN, and -0.0 is not 0.0.
-bool same_value(const core::MetadataValue& a, const core::MetadataValue& b) {
-  const auto* const x = std::get_if<double>(&a);
-  const auto* const y = std::get_if<double>(&b);
-  if (x != nullptr && y != nullptr) return std::memcmp(x, y, sizeof *x) == 0;
-  return a == b;
-}
-
-bool same(const core::Metadata& a, const core::Metadata& b) {
-  return std::ranges::equal(
-      a, b, [](const auto& x, const auto& y) { return x.first == y.first && same_value(x.second, y.second); });
-}
-
-/// What is wrong with a selection; empty when nothing is.
-std::string difference(const DocumentTable& table, const Model& model, const core::Filter* filter) {
-  const std::vector<bool> expected = model.rows(filter);
-  const RowSelection selection = table.select(filter);
-  if (table.rows() != expected.size()) return "rows";
-  if (selection.bits.size() != (expected.size() + 63) / 64) return "words";
-  uint64_t count = 0;
-  for (Row row = 0; row < expected.size(); ++row) {
-    if (selection.contains(row) != expected[row]) return "row " + std::to_string(row);
-    count += expected[row] ? 1U : 0U;
-  }
-  if (expected.size() % 64 != 0 && (selection.bits.back() >> (expected.size() % 64)) != 0) return "bits behind the end";
-  if (selection.count != count) return "count";
-  if (selection.filtered != (filter != nullptr)) return "filtered";
-  return "";
-}
-
-std::string difference(const DocumentTable& table, const Model& model) {
-  if (table.documents() != model.documents.size()) return "documents";
-  if (table.live_counts() != model.counts()) return "live counts";
-  Row row = 0;
-  for (uint32_t i = 0; i < model.documents.size(); ++i) {
-    const Model::Document& expected = model.documents[i];
-    const DocumentRows got = table.document(i);
-    const std::string name = " of document " + std::to_string(i);
-    if (got.key != expected.key || got.first_row != row || got.rows != expected.chunks.size()) return "rows" + name;
-    if (got.live != expected.live) return "life" + name;
-    if (table.find(expected.key) == i ? !expected.live : expected.live) return "key" + name;
-    if (!same(table.metadata(i), expected.metadata)) return "metadata" + name;
-    for (size_t chunk = 0; chunk < expected.chunks.size(); ++chunk, ++row) {
-      if (table.chunk_keys()[row] != expected.chunks[chunk]) return "chunk keys" + name;
-      if (table.lengths()[row] != expected.lengths[chunk]) return "lengths" + name;
-      if (table.row_documents()[row] != i) return "row's document" + name;
-      if (table.is_live(row) != expected.live) return "row's life" + name;
-    }
-  }
-  return difference(table, model, nullptr);
-}
-
-/// A table and its model, changed together.
-struct Pair {
-  FilterWorld world;
-  Model model;
-  std::unique_ptr<DocumentTable> table = std::make_unique<DocumentTable>();
-  int64_t next_chunk = 1;
-
-  explicit Pair(uint64_t seed) : world(seed) {}
-
-  void put(int64_t key, size_t rows, bool activated = true) {
-    Model::Document document{key, {}, {}, world.metadata(), false};
-    const uint32_t number = table->begin(key, document.metadata);
-    for (size_t left = rows; left > 0;) {
-      const size_t slice = 1 + world.below(left);
-      std::vector<int64_t> chunks;
-      std::vector<uint32_t> lengths;
-      for (size_t i = 0; i < slice; ++i) {
-        chunks.push_back(next_chunk++);
-        lengths.push_back(static_cast<uint32_t>(world.below(300)));
-      }
-      table->append(chunks, lengths);
-      document.chunks.insert(document.chunks.end(), chunks.begin(), chunks.end());
-      document.lengths.insert(document.lengths.end(), lengths.begin(), lengths.end());
-      left -= slice;
-    }
-    Model::Document* const former = model.live(key);
-    if (activated) {
-      const auto retired = table->activate(number);
-      ASSERT_EQ(retired.has_value(), former != nullptr);
-      if (former != nullptr) {
-        EXPECT_EQ(retired->key, key);
-        EXPECT_EQ(retired->rows, former->chunks.size());
-        EXPECT_FALSE(retired->live);
-        former->live = false;
-      }
-      document.live = true;
-    }
-    model.documents.push_back(std::move(document));
-  }
-  void remove(int64_t key) {
-    Model::Document* const former = model.live(key);
-    EXPECT_EQ(table->remove(key).has_value(), former != nullptr);
-    if (former != nullptr) former->live = false;
-  }
-  void compact() {
-    const uint64_t rows = table->rows();
-    DocumentTable::Compacted compacted = table->compacted();
-    ASSERT_EQ(compacted.rows.size(), rows);
-    Row next = 0;
-    for (Row row = 0; row < rows; ++row) EXPECT_EQ(compacted.rows[row], table->is_live(row) ? next++ : kGoneRow);
-    table = std::move(compacted.table);
-    std::erase_if(model.documents, [](const Model::Document& document) { return !document.live; });
-  }
-};
 
 /// The table saved and loaded again; null when that failed.
 std::unique_ptr<DocumentTable> again(DocumentTable& table, FileStore& store, size_t* files = nullptr) {
@@ -176,7 +31,7 @@ core::Filter condition(Op op, std::string field, core::MetadataValue value) {
 
 TEST(DocumentTable, AgreesWithTheMeaningOfFilters) {
   for (const uint64_t seed : {1U, 2U, 3U}) {
-    Pair pair(seed);
+    TablePair pair(seed);
     const size_t rows_max = seed == 1 ? 1 : 4;
     for (int64_t key = 0; key < 4700; ++key) pair.put(key, seed == 1 ? 1 : pair.world.below(rows_max));
     for (int64_t key = 0; key < 4700; key += 7) pair.remove(key);
@@ -194,7 +49,7 @@ TEST(DocumentTable, AgreesWithTheMeaningOfFilters) {
 
 TEST(DocumentTable, AgreesWithAModelThroughRandomChanges) {
   for (uint64_t seed = 10; seed < 16; ++seed) {
-    Pair pair(seed);
+    TablePair pair(seed);
     FileStore store("");
     std::vector<core::Filter> filters;  // asked again and again, so that remembered selections are brought up to date
     for (int i = 0; i < 12; ++i) filters.push_back(pair.world.filter());
@@ -225,7 +80,7 @@ TEST(DocumentTable, AgreesWithAModelThroughRandomChanges) {
 }
 
 TEST(DocumentTable, KeepsFieldsBeyondThoseWithColumns) {
-  Pair pair(5);
+  TablePair pair(5);
   core::Metadata wide;
   for (size_t i = 0; i < 100; ++i) {
     wide.clear();
@@ -275,7 +130,7 @@ TEST(DocumentTable, HidesADocumentUntilItIsActivated) {
 }
 
 TEST(DocumentTable, LeavesASelectionAloneThatSomebodyHolds) {
-  Pair pair(6);
+  TablePair pair(6);
   for (int64_t key = 0; key < 200; ++key) pair.put(key, 2);
   const core::Filter filter = condition(Op::exists, "lang", true);
   const RowSelection held = pair.table->select(&filter);
@@ -285,28 +140,8 @@ TEST(DocumentTable, LeavesASelectionAloneThatSomebodyHolds) {
   EXPECT_TRUE(std::ranges::equal(*held.owner, bits));
 }
 
-TEST(DocumentTable, AnswersManyThreadsAtOnce) {
-  Pair pair(8);
-  for (int64_t key = 0; key < 600; ++key) pair.put(key, 2);
-  std::vector<core::Filter> filters;
-  for (int i = 0; i < 30; ++i) filters.push_back(pair.world.filter());
-  for (int round = 0; round < 5; ++round) {
-    std::vector<std::thread> threads;
-    std::atomic<int> wrong = 0;
-    for (int t = 0; t < 4; ++t) {
-      threads.emplace_back([&] {
-        for (const core::Filter& filter : filters)
-          wrong += difference(*pair.table, pair.model, &filter).empty() ? 0 : 1;
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-    ASSERT_EQ(wrong, 0);
-    for (int i = 0; i < 20; ++i) pair.put(int64_t(pair.world.below(700)), 3);
-  }
-}
-
 TEST(DocumentTable, FreesWhatIsGoneWhenCompacted) {
-  Pair pair(9);
+  TablePair pair(9);
   for (int64_t key = 0; key < 3000; ++key) pair.put(key, 3);
   const uint64_t before = pair.table->memory_bytes();
   for (int64_t key = 100; key < 3000; ++key) pair.remove(key);

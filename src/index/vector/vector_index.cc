@@ -52,11 +52,11 @@ double cost_of_signs(size_t selected, size_t rows) {
   return kQuery + std::min(kRowInOrder * static_cast<double>(rows), kRowGathered * count) + kSelected * count;
 }
 
-std::unexpected<base::Error> mismatch(std::string_view what, size_t given, size_t ours) {
-  return base::fail(base::Code::invalid, "DIMENSION_MISMATCH",
-                    fmt::format("{} {} dimensions, the collection {}. Embed with the collection's model, or reindex "
-                                "the collection with the new one.",
-                                what, given, ours));
+std::unexpected<base::Error> mismatch(size_t given, size_t ours) {
+  return base::fail(base::Code::conflict, "DIMENSION_MISMATCH",
+                    fmt::format("The query vector has {} dimensions, the collection's have {}. If the embedding model "
+                                "was changed, reindex the collection (POST /api/reindex).",
+                                given, ours));
 }
 
 }  // namespace
@@ -64,6 +64,7 @@ std::unexpected<base::Error> mismatch(std::string_view what, size_t given, size_
 void VectorIndex::State::start(size_t dimensions) {
   planes = std::make_shared<VectorPlanes>(dimensions);
   graph = std::make_shared<GraphIndex>(planes, graph_options());
+  vectors = 0;
   removed_told = 0;
   recall = {};
   extents.clear();
@@ -84,9 +85,6 @@ VectorIndex::VectorIndex(const VectorOptions& options) : state_(std::make_unique
 VectorIndex::~VectorIndex() = default;
 
 base::Result<EncodedVectors> VectorIndex::encode(std::span<const float> vectors, size_t rows, size_t dimensions) const {
-  if (dimensions > 0 && state_->vectors > 0 && state_->planes->dimensions != dimensions) {
-    return mismatch("The vectors have", dimensions, state_->planes->dimensions);
-  }
   if (dimensions > kDimensionsMax || vectors.size() != rows * dimensions) {
     return base::fail(base::Code::invalid, "VECTOR_SHAPE",
                       fmt::format("{} numbers do not make {} vectors of {} dimensions (at most {}).", vectors.size(),
@@ -223,9 +221,9 @@ base::Result<std::vector<RowHit>> VectorIndex::search(const VectorQuery& query, 
   if (!std::isfinite(squares)) {
     return base::fail(base::Code::invalid, "VECTOR_NOT_FINITE", "The query vector holds a value that is no number.");
   }
-  if (state.planes == nullptr) return std::vector<RowHit>();
+  if (state.vectors == 0) return std::vector<RowHit>();
   if (query.vector.size() != state.planes->dimensions) {
-    return mismatch("The query vector has", query.vector.size(), state.planes->dimensions);
+    return mismatch(query.vector.size(), state.planes->dimensions);
   }
   const size_t k = std::min<size_t>({query.k, selection.count, state.vectors});
   const std::vector<float> unit = unit_query(query.vector, state.planes->stride);

@@ -60,8 +60,9 @@ struct VectorStats {
 /// Dense search of one collection: a vector of 16-bit fixed point (or none) a row, scanned exactly while there are few;
 /// then a graph (GraphIndex) over the rows it was given by maintenance jobs, and a scan of those behind them, so that a
 /// new row is found at once. Rows grow; a removed row stays until compaction. One applier changes it under the
-/// collection's write lock; searches hold the read lock; one maintenance job runs beside both without a lock. Where a
-/// dimension is asked for, the first vectors decide it, anew when none is left.
+/// collection's write lock; searches hold the read lock; one maintenance job runs beside both without a lock. All
+/// vectors have the dimensions of the latest: when others come, the model is another one, and those before are
+/// forgotten.
 class VectorIndex {
  public:
   explicit VectorIndex(const VectorOptions& options);
@@ -73,11 +74,11 @@ class VectorIndex {
 
   /// Without a lock: `rows` vectors (row-major), ready to be appended. Zero vectors and those with a value that is no
   /// number give rows without a vector. No vectors at all (dimensions 0): `rows` rows without. Errors: invalid
-  /// VECTOR_SHAPE, DIMENSION_MISMATCH (naming both).
+  /// VECTOR_SHAPE.
   [[nodiscard]] base::Result<EncodedVectors> encode(std::span<const float> vectors, size_t rows,
                                                     size_t dimensions) const;
   /// Appends encoded.heads.size() rows. `encoded` is of this index's encode(), with no other append between but of the
-  /// same dimensions. Microseconds.
+  /// same dimensions. Microseconds. Of other dimensions than those before: no row so far has a vector any more.
   void append(const EncodedVectors& encoded);
   /// Rows without vectors.
   void append_nothing(size_t rows);
@@ -87,7 +88,7 @@ class VectorIndex {
   // --- Searches. Read lock. ---
 
   /// Best first, ties by row: exactly min(k, selected rows with a vector). `selection` covers rows(). Empty for a zero
-  /// vector or an index without vectors. Errors: invalid DIMENSION_MISMATCH (naming both), VECTOR_NOT_FINITE.
+  /// vector or an index without vectors. Errors: conflict DIMENSION_MISMATCH (naming both), invalid VECTOR_NOT_FINITE.
   [[nodiscard]] base::Result<std::vector<RowHit>> search(const VectorQuery& query, const RowSelection& selection,
                                                          VectorWork* work = nullptr) const;
   /// A selected row's vector, length 1, `out` dimensions() long; false: it has none. For near-duplicates.

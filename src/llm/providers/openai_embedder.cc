@@ -52,9 +52,9 @@ Task<base::Result<core::Embeddings>> OpenAiEmbedder::embed(const core::RequestCo
     size_t known = 0;
     if (!dimensions_.compare_exchange_strong(known, rows.dimensions) && known != rows.dimensions) {
       co_return base::fail(base::Code::upstream, "EMBEDDING_DIMENSIONS",
-                           fmt::format("the model {} gives vectors of {} numbers, but {} were expected; set "
-                                       "embedding.dimensions and reindex",
-                                       options_.model, rows.dimensions, known));
+                           fmt::format("the model {} gives vectors of {} numbers, but {} were expected; if that is the "
+                                       "model meant, set embedding.dimensions to {}, restart, and POST /api/reindex",
+                                       options_.model, rows.dimensions, known, rows.dimensions));
     }
     out.dimensions = rows.dimensions;
     out.values.resize(out.rows * out.dimensions);

@@ -30,21 +30,23 @@ inline std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
-/// Counts of words in 16 hashed dimensions, normalised.
+/// Counts of words in `size` hashed dimensions, normalised.
 class FakeEmbedder final : public core::Embedder {
  public:
   explicit FakeEmbedder(std::string model = "tessera/static-256") : model_(std::move(model)) {}
   [[nodiscard]] std::string_view model() const override { return model_; }
-  [[nodiscard]] size_t dimensions() const override { return 16; }
+  /// 0 until the first answer, if it has to be learned.
+  [[nodiscard]] size_t dimensions() const override { return learned ? size.load() : 0; }
   core::Task<base::Result<core::Embeddings>> embed(const core::RequestContext& context,
                                                    std::span<const std::string_view> texts) override {
     ++calls;
     if (fail) co_return base::fail(base::Code::upstream, "EMBEDDER_DOWN", "The embedder is away.");
     if (on_embed) on_embed(context);
-    core::Embeddings rows{texts.size(), 16, {}};
+    learned = true;
+    core::Embeddings rows{texts.size(), size, {}};
     for (const auto text : texts) {
-      std::vector<float> row(16);
-      for (const auto& word : words_of(text)) row[base::hash64(word) % 16] += 1;
+      std::vector<float> row(size);
+      for (const auto& word : words_of(text)) row[base::hash64(word) % size] += 1;
       float norm = 0;
       for (const float value : row) norm += value * value;
       for (float& value : row) value = norm > 0 ? value / std::sqrt(norm) : 0;
@@ -57,6 +59,8 @@ class FakeEmbedder final : public core::Embedder {
   [[nodiscard]] const core::TokenMatcher* token_matcher() const override { return matcher; }
 
   const core::TokenMatcher* matcher = nullptr;
+  std::atomic<size_t> size{16};
+  std::atomic<bool> learned{true};
   std::atomic<int> calls{0};
   std::atomic<size_t> embedded{0};
   std::atomic<bool> fail{false};
@@ -98,6 +102,10 @@ class FakeIndex final : public core::RetrievalIndex {
     if (broken || fail_applies > 0) {
       if (!broken) --fail_applies;
       return base::fail(base::Code::internal, "APPLY_BROKEN", "The index broke.");
+    }
+    if (change.document != nullptr && change.document->document.text.starts_with("%SHAPE")) {
+      applied = change.sequence;
+      return base::fail(base::Code::invalid, "VECTOR_SHAPE", "These are no vectors.");
     }
     if (change.sequence <= applied) return {};
     if (change.kind == core::StoreChange::Kind::put) {
@@ -153,6 +161,15 @@ class FakeIndex final : public core::RetrievalIndex {
     return stats;
   }
   [[nodiscard]] core::IndexStats total_stats() const override { return {}; }
+  /// Of the latest document.
+  [[nodiscard]] size_t dimensions(int64_t collection_id) const override {
+    const std::lock_guard lock(mutex);
+    size_t found = 0;
+    for (const auto& [key, write] : documents) {
+      if (write->document.head.collection_id == collection_id) found = write->dimensions;
+    }
+    return found;
+  }
   base::Result<> save() override {
     if (on_save) on_save();
     const std::lock_guard lock(mutex);

@@ -26,7 +26,7 @@ struct RagWorld {
   async::BlockingPool pool{{.name = "test", .threads = 2}};
   IndexFeed feed{stores.documents(), index, *log};
   IngestService ingest{ingest_parts()};
-  Library library{stores.documents(), index, feed};
+  Library library{stores.documents(), index, feed, embedders};
   HybridRetriever retriever{{stores.documents(), index, feed, embedders, pool, clock}};
   core::RequestTrace trace;
   core::RequestContext context;
@@ -37,7 +37,7 @@ struct RagWorld {
     EXPECT_TRUE(feed.start());
     EXPECT_TRUE(async::sync_wait(feed.wait_ready()));
   }
-  IngestParts ingest_parts() { return {stores.documents(), parser, embedders, feed, pool, ids}; }
+  IngestParts ingest_parts() { return {stores.documents(), parser, embedders, index, feed, pool, ids}; }
   base::Result<IngestReceipt> take_in(IngestRequest request) {
     return async::sync_wait(ingest.ingest(context, std::move(request)));
   }
