@@ -14,16 +14,22 @@ EmbedderTable::EmbedderTable(std::vector<core::Embedder*> embedders) : embedders
 }
 
 base::Result<core::Embedder*> EmbedderTable::find(std::string_view model) const {
-  std::string known;
   for (auto* embedder : embedders_) {
     if (embedder->model() == model) return embedder;
-    if (!known.empty()) known += ", ";
-    known += embedder->model();
   }
   return base::fail(base::Code::unavailable, "EMBEDDING_MODEL_UNAVAILABLE",
                     fmt::format("The collection's embedding model is not available on this server; it has: {}. "
                                 "Configure the model again, or make a collection with one of these.",
-                                known));
+                                names()));
+}
+
+std::string EmbedderTable::names() const {
+  std::string known;
+  for (auto* embedder : embedders_) {
+    if (!known.empty()) known += ", ";
+    known += embedder->model();
+  }
+  return known;
 }
 
 }  // namespace tessera::rag

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,8 @@ class EmbedderTable {
   explicit EmbedderTable(std::vector<core::Embedder*> embedders);
   /// Errors: unavailable EMBEDDING_MODEL_UNAVAILABLE, saying which exist.
   [[nodiscard]] base::Result<core::Embedder*> find(std::string_view model) const;
+  /// "a, b"
+  [[nodiscard]] std::string names() const;
   [[nodiscard]] core::Embedder& fallback() const { return *embedders_.front(); }
 
  private:
