@@ -26,8 +26,8 @@ base::Result<std::shared_ptr<Port>> port_of(const ApiParts& parts, std::string_v
   if (model.empty()) {
     return base::fail(
         base::Code::invalid, "MISSING_FIELD",
-        fmt::format("'model' is missing: name one that can {}; GET /v1/models lists what there is.", what), {},
-        "model");
+        fmt::format("'model' is missing: name one that can {}; GET /v1/models lists what there is.", what),
+        std::string(), "model");
   }
   if (!parts.models.info(model)) {
     return base::fail(base::Code::not_found, "MODEL_NOT_FOUND",
