@@ -210,6 +210,26 @@ def check_settings(root):
         # Read as settings.section.member, or in a function that takes the section under its name.
         if not re.search(rf"\b{section}\.{member}\b", code):
             yield f"src/config/settings.def: setting {section}.{member} is used nowhere in src/app"
+    for name in ("providers.def", "models.def"):
+        rows = root / "src/config" / name
+        for member in re.findall(r"TESSERA_\w+\(\s*(\w+),", strip_comments(rows.read_text()) if rows.exists() else ""):
+            if not re.search(rf"(\.|->|::){member}\b", code):
+                yield f"src/config/{name}: field {member} is used nowhere in src/app"
+
+
+def check_profile(root):
+    """What is known of a model is there to be acted on: each member is read by somebody who did not write it."""
+    header = root / "src/core/model_profile.h"
+    if not header.exists():
+        return
+    struct = re.search(r"struct ModelProfile \{(.*?)\n\};", strip_comments(header.read_text()), re.S)
+    writers = {header, root / "src/app/profile_settings.cc"}
+    code = "\n".join(strip_comments(p.read_text()) for p in sorted((root / "src").rglob("*"))
+                     if p.suffix in (".h", ".cc") and not is_test_code(p) and p not in writers and p.parent.name != "profiles")
+    for member in re.findall(r"^  [\w:<>]+ (\w+)\s*(?:=|;|\{)", struct.group(1), re.M):
+        own = len(re.findall(rf"\b{member}\b", struct.group(1))) > 1  # a function of the struct reads it
+        if not own and not re.search(rf"(\.|->){member}\b", code):
+            yield f"src/core/model_profile.h: ModelProfile::{member} is read nowhere"
 
 
 def check_metrics(root):
@@ -265,6 +285,7 @@ def check(root, formatting=True):
     yield from check_rooms(root, allowed)
     yield from check_documents(root)
     yield from check_settings(root)
+    yield from check_profile(root)
     yield from check_metrics(root)
     if formatting and sources:
         yield from check_format(root, sources)
@@ -281,12 +302,15 @@ def self_test():
         "src/attic/a.cc": "\n",
         "README.md": "see `src/nowhere/x.h`\n",
         "src/config/settings.def": "TESSERA_SETTING(chat, used, integer, 1)\nTESSERA_SETTING(chat, forgotten, integer, 1)\n",
+        "src/config/providers.def": "TESSERA_PROVIDER(used, text, 0)\nTESSERA_PROVIDER(overlooked, text, 0)\n",
+        "src/core/model_profile.h": "struct ModelProfile {\n  int64_t used = 0;\n  int64_t unread = 0;\n};\n",
         "src/observe/metrics.def": "TESSERA_METRIC(counter, fed, \"fed_total\")\nTESSERA_METRIC(counter, starved, \"s_total\")\n",
         "src/app/use.cc": "int f() { metrics.fed.increment(); return settings.chat.used; }\n",
     }
     expected = ["may not include api", "boost/json.hpp belongs to", "only in .cc", "getenv", "sleep_for", "has 502 lines",
                 "502 lines (limit 400)", "6 parameters", "not in tools/layers.txt", "has no README", "has no test",
-                "setting chat.forgotten is used nowhere", "metric starved is fed nowhere"]
+                "setting chat.forgotten is used nowhere", "field overlooked is used nowhere",
+                "ModelProfile::unread is read nowhere", "metric starved is fed nowhere"]
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         (root / "tools").mkdir()

@@ -14,16 +14,27 @@ namespace {
 
 base::Error unable(std::string_view model, std::string_view what) {
   return base::make_error(base::Code::invalid, "MODEL_UNABLE",
-                          fmt::format("The model '{}' does not {}; GET /v1/models lists what there is.", model, what),
-                          {}, "model");
+                          fmt::format("The model '{}' cannot {}; GET /v1/models lists what there is.", model, what), {},
+                          "model");
 }
 
-/// `wanted` of the model's ports. Errors: not_found MODEL_NOT_FOUND, invalid MODEL_UNABLE.
+/// `wanted` of the model's ports. Errors: invalid MISSING_FIELD (no name) / MODEL_UNABLE, not_found MODEL_NOT_FOUND.
 template <class Port>
 base::Result<std::shared_ptr<Port>> port_of(const ApiParts& parts, std::string_view model,
                                             std::shared_ptr<Port> core::ModelPorts::* wanted, std::string_view what) {
   if (auto port = parts.models.ports(model).*wanted) return port;
-  TESSERA_CHECK(parts.models.find(model));
+  if (model.empty()) {
+    return base::fail(
+        base::Code::invalid, "MISSING_FIELD",
+        fmt::format("'model' is missing: name one that can {}; GET /v1/models lists what there is.", what),
+        std::string(), "model");
+  }
+  if (!parts.models.info(model)) {
+    return base::fail(base::Code::not_found, "MODEL_NOT_FOUND",
+                      fmt::format("There is no model '{}' that could {}; GET /v1/models lists what there is.",
+                                  model.substr(0, 100), what),
+                      std::string(), "model");
+  }
   return std::unexpected(unable(model, what));
 }
 

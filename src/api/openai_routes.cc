@@ -217,8 +217,12 @@ async::Task<base::Result<Reply>> OpenAiRoutes::embeddings(Call& call) {
   }
   const std::string model = body.text_or("model", parts_.embedders.fallback().model());
   auto embedder = parts_.embedders.find(model);
-  if (!embedder)
-    co_return base::fail(base::Code::not_found, "MODEL_NOT_FOUND", embedder.error().message, std::string(), "model");
+  if (!embedder) {
+    co_return base::fail(base::Code::not_found, "MODEL_NOT_FOUND",
+                         fmt::format("There is no embedding model '{}'; this server embeds with: {}.",
+                                     model.substr(0, 100), parts_.embedders.names()),
+                         std::string(), "model");
+  }
   const std::vector<std::string_view> views(inputs.begin(), inputs.end());
   core::StageTimer timer(call.context, "embed");
   TESSERA_CO_TRY(core::Embeddings result, co_await (*embedder)->embed(call.context, views));

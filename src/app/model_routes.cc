@@ -153,6 +153,7 @@ llm::ProviderOptions ModelRoutes::provider_options(const Line& line, const std::
   if (const auto* kind = llm::find_provider_kind(provider.type)) options.kind = kind;
   options.base_url = provider.base_url;
   options.api_key = line.key;
+  options.api_version = provider.api_version;
   options.models = provider.models;
   options.upstream_model = model;
   options.connect_timeout =
@@ -210,14 +211,16 @@ core::ModelPorts ModelRoutes::ports_of(const std::string& provider) {
   const Line& line = lines->second.front();
   const auto client = std::make_shared<llm::ProviderClient>(provider_options(line, {}, nullptr), means_.http,
                                                             means_.clock, means_.random);
-  const auto wrap = [endpoint = line.endpoint, provider, decorate = means_.decorate, options = router_options(),
-                     &clock = means_.clock, &random = means_.random](std::shared_ptr<core::ChatModel> port) {
+  const auto wrap = [endpoint = line.endpoint, provider, attempts = line.provider->attempts_max,
+                     decorate = means_.decorate, options = router_options(), &clock = means_.clock,
+                     &random = means_.random](std::shared_ptr<core::ChatModel> port) {
     if (decorate) {
       port = decorate(std::move(port), {.provider = provider, .endpoint = endpoint->name(), .model = {}});
     }
     llm::Candidate only;
     only.model = std::move(port);
     only.endpoint = endpoint;
+    only.attempts_max = attempts;
     return std::make_shared<llm::Router>(std::vector{std::move(only)}, options, clock, random);
   };
   return ports_.emplace(provider, core::wrap_ports(llm::make_provider_ports(client), wrap)).first->second;
@@ -243,6 +246,7 @@ void ModelRoutes::add_candidates(std::vector<llm::Candidate>& to, const Place& p
     candidate.endpoint = line.endpoint;
     candidate.profile = means_.profiles.find(place.provider, entry == nullptr ? place.model : entry->name);
     candidate.weight = line.provider == nullptr ? 1 : line.provider->weight;
+    candidate.attempts_max = line.provider == nullptr ? 0 : line.provider->attempts_max;
     candidate.group = group;
     to.push_back(std::move(candidate));
   }
@@ -373,6 +377,8 @@ std::vector<llm::CatalogEntry> ModelRoutes::others() {
     entry.provider = provider.name;
     entry.model = router_over(std::move(candidates));
     entry.any_model = true;
+    // Where nobody else could be meant, "PROVIDER/" may be left out.
+    entry.bare_names = settings_.providers.size() == 1 && means_.local.model == nullptr;
     entry.ports = with_responses(ports_of(provider.name), entry.model);
     entries.push_back(std::move(entry));
   }

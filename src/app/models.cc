@@ -26,6 +26,7 @@ llm::ProviderOptions provider_options(const config::ProviderSettings& provider, 
   options.kind = llm::find_provider_kind(provider.type);
   options.base_url = provider.base_url;
   options.api_key = provider.api_key;
+  options.api_version = provider.api_version;
   options.models = provider.models;
   options.connect_timeout = provider.connect_timeout_ms;
   options.first_token_timeout = provider.first_token_timeout_ms;

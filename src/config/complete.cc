@@ -37,7 +37,54 @@ void add_openai(Settings& settings) {
   provider.api_key = openai.api_key;
   if (!openai.base_url.empty()) provider.base_url = openai.base_url;
   provider.models = openai.models;
+  provider.total_timeout_ms = openai.total_timeout_ms;
+  provider.attempts_max = openai.attempts_max;
   settings.providers.push_back(std::move(provider));
+}
+
+// So is a key of another provider, by the name under which its own tools look for it.
+void add_keyed(Settings& settings) {
+  struct Row {
+    std::string_view type;
+    const std::string& key;
+    std::vector<std::string> models;  // the first answers `auto`
+  };
+  const Row rows[] = {
+      {"anthropic", settings.api_keys.anthropic, {"claude-sonnet-4-5", "claude-haiku-4-5"}},
+      {"gemini", settings.api_keys.gemini, {"gemini-2.5-flash", "gemini-2.5-pro"}},
+      {"openrouter",
+       settings.api_keys.openrouter,
+       {"openai/gpt-4o-mini", "openai/gpt-5", "deepseek/deepseek-chat-v3.1", "google/gemini-2.5-pro"}},
+      {"deepseek", settings.api_keys.deepseek, {"deepseek-chat", "deepseek-reasoner"}},
+      {"groq", settings.api_keys.groq, {"llama-3.3-70b-versatile"}},
+      {"mistral", settings.api_keys.mistral, {"mistral-small-latest", "mistral-large-latest"}},
+      {"together", settings.api_keys.together, {"meta-llama/Llama-3.3-70B-Instruct-Turbo"}},
+      {"fireworks", settings.api_keys.fireworks, {"accounts/fireworks/models/llama-v3p3-70b-instruct"}},
+      {"xai", settings.api_keys.xai, {"grok-4"}},
+  };
+  for (const Row& row : rows) {
+    const auto said = [&](const ProviderSettings& each) { return each.name == row.type || each.type == row.type; };
+    if (row.key.empty() || std::ranges::any_of(settings.providers, said)) continue;
+    ProviderSettings provider;
+    provider.name = provider.type = row.type;
+    provider.api_key = row.key;
+    provider.models = row.models;
+    settings.providers.push_back(std::move(provider));
+  }
+}
+
+// What is wrong with the address of a provider; empty: nothing. Addresses are shown, so no key may be in them.
+std::string_view wrong_url(std::string_view url) {
+  if (url.empty()) return {};
+  if (!is_url(url)) return "base_url must begin with http:// or https://";
+  const std::string_view rest = url.substr(url.find("://") + 3);
+  if (rest.substr(0, rest.find_first_of("/?#")).contains('@')) {
+    return "base_url must not hold a user name or a password; put the key into api_key_env (or api_key)";
+  }
+  if (rest.find_first_of("?#") != std::string_view::npos) {
+    return "base_url must end before \"?\" and \"#\"; put a key into api_key_env, and Azure's version into api_version";
+  }
+  return {};
 }
 
 void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const Environment& environment,
@@ -49,8 +96,10 @@ void complete_provider(ProviderSettings& provider, const LlmSettings& llm, const
     problems.add(where, "this name is taken or contains \"/\"; choose another");
   }
   if (provider.base_url.empty() && provider.type == "azure") problems.add(where, "azure needs its base_url");
-  if (!provider.base_url.empty() && !is_url(provider.base_url))
-    problems.add(where, "base_url must begin with http:// or https://");
+  if (const auto wrong = wrong_url(provider.base_url); !wrong.empty()) problems.add(where, wrong);
+  if (!provider.api_version.empty() && provider.type != "azure") {
+    problems.add(where, "api_version is of the type azure only");
+  }
   while (provider.base_url.ends_with('/')) provider.base_url.pop_back();
   if (!provider.api_key_env.empty() && provider.api_key.empty()) {
     const auto found = environment.find(provider.api_key_env);
@@ -96,8 +145,19 @@ std::optional<std::string> model_name(std::string_view path) {
   return name.empty() ? std::nullopt : std::optional(name);
 }
 
+// As other systems have it: GPT4All's models are GGUF files, too, and a model may be called by its file's name.
+void take_names_of_files(Settings& settings) {
+  if (settings.llm.provider == "gpt4all") settings.llm.provider = kLocalProvider;
+  if (settings.llama_cpp.model_path.empty()) return;
+  if (const auto name = model_name(settings.chat.default_model)) settings.chat.default_model = *name;
+}
+
 void complete_providers(Settings& settings, const Environment& environment, Problems& problems) {
+  // Shown even where a section of its own says it better.
+  const bool shadowed = std::ranges::any_of(settings.providers, [](auto& each) { return each.name == "openai"; });
+  if (const auto wrong = wrong_url(settings.openai.base_url); shadowed && !wrong.empty()) problems.add("openai", wrong);
   add_openai(settings);
+  add_keyed(settings);
   std::set<std::string, std::less<>> names;
   for (ProviderSettings& provider : settings.providers) {
     complete_provider(provider, settings.llm, environment, problems);
@@ -132,7 +192,9 @@ void complete_models(Settings& settings, Problems& problems) {
   const auto named = [&](const ProviderSettings& each) { return each.name == settings.llm.provider; };
   if (settings.llm.provider != "auto" && settings.llm.provider != "llama_cpp" &&
       std::ranges::none_of(settings.providers, named)) {
-    problems.add("llm.provider", "is auto or the name of a provider; no provider has this name");
+    problems.add("llm.provider", settings.llm.provider == "openai"
+                                     ? "openai needs its key: set OPENAI_API_KEY"
+                                     : "is auto or the name of a provider; no provider has this name");
   }
   if (settings.llm.backoff_max_ms < settings.llm.backoff_min_ms) {
     problems.add("llm.backoff_max_ms", "must not be below llm.backoff_min_ms");
@@ -154,8 +216,15 @@ void complete_embedding(Settings& settings, Problems& problems) {
     if (name && embedding.model == kBuiltInEmbedder) embedding.model = *name;
     return;  // the file says how long its vectors are
   }
-  if (embedding.provider.empty() && embedding.model != kBuiltInEmbedder && settings.providers.size() == 1) {
-    embedding.provider = settings.providers.front().name;
+  const auto* const known =
+      std::ranges::find(kKnown, std::string_view(embedding.model), [](auto& row) { return row.first; });
+  if (embedding.provider.empty() && embedding.model != kBuiltInEmbedder && !settings.providers.empty()) {
+    const auto openai = [](const ProviderSettings& each) { return each.name == "openai"; };
+    if (settings.providers.size() == 1) {
+      embedding.provider = settings.providers.front().name;
+    } else if (known != std::end(kKnown) && std::ranges::any_of(settings.providers, openai)) {
+      embedding.provider = "openai";  // who else has it, says so
+    }
   }
   if (embedding.provider.empty() != (embedding.model == kBuiltInEmbedder)) {
     problems.add("embedding", embedding.provider.empty()
@@ -167,8 +236,6 @@ void complete_embedding(Settings& settings, Problems& problems) {
   if (!embedding.provider.empty() && std::ranges::none_of(settings.providers, named)) {
     problems.add("embedding.provider", "no provider has this name; add it under providers");
   }
-  const auto* const known =
-      std::ranges::find(kKnown, std::string_view(embedding.model), [](auto& row) { return row.first; });
   if (known == std::end(kKnown)) {
     if (embedding.dimensions == 0) {
       problems.add("embedding.dimensions", "set the length of this model's vectors; it is not a model known here");
@@ -209,6 +276,7 @@ void check_together(const Settings& settings, Problems& problems) {
 }  // namespace
 
 void complete(Settings& settings, const Environment& environment, Problems& problems) {
+  take_names_of_files(settings);
   complete_providers(settings, environment, problems);
   complete_models(settings, problems);
   complete_embedding(settings, problems);

@@ -152,6 +152,123 @@ TEST(Load, NamesOfOtherPrograms) {
   EXPECT_EQ(loaded(from_environment({{"REQUEST_TIMEOUT", "1m"}})).deadlines.t3_ms, base::Millis(60'000));
 }
 
+TEST(Load, EveryChoiceCanBeChosenInAnyCase) {
+  const auto in_case = [](std::string_view word, int (*change)(int)) {
+    std::string text(word);
+    std::ranges::transform(text, text.begin(), [change](char c) { return static_cast<char>(change(c)); });
+    return text;
+  };
+  const auto each_choice = [](const Limits& limits, const auto& check) {
+    std::istringstream choices{std::string(limits.choices)};
+    for (std::string choice; std::getline(choices, choice, '|');) check(choice);
+  };
+  for (const SettingInfo& info : settings_table()) {
+    each_choice(info.limits, [&](const std::string& choice) {
+      for (const std::string& written : {choice, in_case(choice, std::tolower), in_case(choice, std::toupper)}) {
+        Settings settings;
+        const auto done = assign(info.field(settings), info.kind, info.limits, written);
+        ASSERT_TRUE(done) << info.name() << ": " << written << " " << done.error().message;
+        EXPECT_EQ(*std::get<std::string*>(info.field(settings)), choice) << "as the table has it";
+      }
+    });
+  }
+  for (const ProviderFieldInfo& info : provider_fields_table()) {
+    each_choice(info.limits, [&](const std::string& choice) {
+      ProviderSettings provider;
+      ASSERT_TRUE(assign(info.field(provider), info.kind, info.limits, in_case(choice, std::toupper))) << choice;
+      EXPECT_EQ(*std::get<std::string*>(info.field(provider)), choice);
+    });
+  }
+  EXPECT_EQ(loaded(from_file("model: {quantization: q5}\n")).model.quantization, "Q5");
+}
+
+TEST(Load, FilesOfOtherSystems) {
+  const Settings desktop =
+      loaded(from_file("model_backend: gpt4all\nmodel_name: ggml-gpt4all-j\ngpu: false\nmodel_max_batch_size: 1\n"
+                       "embeddings_batch_size: 1\n"));
+  EXPECT_EQ(desktop.llm.provider, "llama_cpp");
+  EXPECT_EQ(desktop.chat.default_model, "ggml-gpt4all-j");
+  EXPECT_EQ(desktop.llama_cpp.n_gpu_layers, 0);
+  EXPECT_EQ(desktop.embedding.batch_size, 1);
+  const Settings many = loaded(
+      from_file("model_backend: llama_cpp\nmodel_name: llama-2-13b.gguf\ngpu: true\nmodel_max_batch_size: 32\n"
+                "embeddings_batch_size: 256\nnum_workers: 4\ncuda_devices: [0, 1, 2, 3]\nmodel_pool_per_gpu: 1\n"
+                "llm: {llama_cpp: {model_path: /models}}\n"
+                "performance: {db_connection_pool: 20, http_connection_pool: 200}\n"
+                "vector_db:\n  storage_path: /mnt/nvme0/vector_db\n  hnsw_m: 16\n  hnsw_ef: 200\n  batch_size: 1000\n"
+                "  chunk_size: 1000\n  chunk_overlap: 200\n  top_k: 3\n"
+                "api: {priority_queue: true, high_priority_timeout: 400, default_priority_timeout: 3000}\n"
+                "metrics: {enabled: true, export_format: prometheus, endpoint: /metrics}\n"));
+  EXPECT_EQ(many.chat.default_model, "llama-2-13b") << "without the file's ending, as the model is called here";
+  EXPECT_EQ(many.llama_cpp.n_gpu_layers, 999);
+  EXPECT_EQ(many.llama_cpp.n_parallel, 32);
+  EXPECT_EQ(many.llama_cpp.model_path, "/models");
+  EXPECT_EQ(many.embedding.batch_size, 256);
+  EXPECT_EQ(many.server.shards, 4);
+  EXPECT_THAT(many.performance.cuda_devices, ElementsAre("0", "1", "2", "3"));
+  EXPECT_EQ(many.performance.model_pool_per_gpu, 1);
+  EXPECT_EQ(many.storage.readers, 20);
+  EXPECT_EQ(many.llm.concurrent_max, 200);
+  EXPECT_EQ(many.storage.directory, "/mnt/nvme0/vector_db");
+  EXPECT_EQ(many.vector_db.hnsw_ef, 200);
+  EXPECT_EQ(many.storage.write_group_max, 1000);
+  EXPECT_EQ(many.chunk.size, 1000);
+  EXPECT_EQ(many.chunk.overlap, 200);
+  EXPECT_EQ(many.search.top_k, 3);
+  EXPECT_TRUE(many.llm.priority_queue);
+  EXPECT_EQ(many.llm.high_priority_timeout_ms, base::Millis(400));
+  EXPECT_EQ(many.llm.default_priority_timeout_ms, base::Millis(3000));
+  Sources sources = from_file(
+      "llm:\n  provider: auto\n  llama_cpp:\n    model_path: /models/llama-3-8b.gguf\n    n_ctx: 4096\n"
+      "    n_threads: 8\n    n_gpu_layers: 35\n    verbose: true\n"
+      "  openai:\n    model: gpt-4o-mini\n    timeout: 60\n    max_retries: 3\n"
+      "vector_db: {m: 24, ef_search: 80}\ncuda_device: 1\n");
+  sources.environment["OPENAI_API_KEY"] = "sk-1";
+  const Settings engine = loaded(sources);
+  EXPECT_EQ(engine.llama_cpp.model_path, "/models/llama-3-8b.gguf");
+  EXPECT_EQ(engine.llama_cpp.n_threads, 8);
+  EXPECT_EQ(engine.llama_cpp.n_gpu_layers, 35);
+  EXPECT_TRUE(engine.llama_cpp.verbose);
+  ASSERT_EQ(engine.providers.size(), 1);
+  EXPECT_THAT(engine.providers[0].models, ElementsAre("gpt-4o-mini"));
+  EXPECT_EQ(engine.providers[0].total_timeout_ms, base::Millis(60'000));
+  EXPECT_EQ(engine.providers[0].attempts_max, 4) << "three retries are four tries";
+  EXPECT_EQ(engine.vector_db.hnsw_m, 24);
+  EXPECT_EQ(engine.vector_db.hnsw_ef, 80);
+  EXPECT_THAT(engine.performance.cuda_devices, ElementsAre("1"));
+  const Settings variables =
+      loaded(from_environment({{"MINDCORE_LLAMA_MODEL_PATH", "/m.gguf"}, {"MINDCORE_LLM_PROVIDER", "llama_cpp"}}));
+  EXPECT_EQ(variables.llama_cpp.model_path, "/m.gguf");
+  EXPECT_EQ(variables.llm.provider, "llama_cpp");
+  EXPECT_EQ(loaded(from_flags({{"api.priority_queue", "false"}})).llm.priority_queue, false);
+}
+
+TEST(Load, NamesOfOtherSystemsAreCheckedAsWell) {
+  EXPECT_EQ(problem(from_file("api:\n  priority_queue: maybe\n")),
+            "tessera.yaml:2: llm.priority_queue must be true or false, not maybe");
+  EXPECT_EQ(problem(from_file("gpu: 35\n")), "tessera.yaml:1: gpu must be true or false, not 35");
+  EXPECT_EQ(problem(from_file("llm: {priority_queue: true}\napi: {priority_queue: false}\n")),
+            "tessera.yaml:2: llm.priority_queue is here twice, under one name or two; first at tessera.yaml:1");
+  EXPECT_THAT(problem(from_file("api: {priorty: true}\n")), HasSubstr("unknown setting \"api.priorty\""));
+  EXPECT_THAT(problem(from_file("llm: {openai: {modle: x}}\n")), HasSubstr("unknown setting \"llm.openai.modle\""));
+  EXPECT_THAT(problem(from_file("api: 5\n")), HasSubstr("api is a section"));
+  EXPECT_THAT(problem(from_file("llm: {openai: gpt-4o}\n")), HasSubstr("llm.openai is a section"));
+}
+
+TEST(Load, NamesWithoutACounterpartSayWhatToDoInstead) {
+  EXPECT_EQ(problem(from_file("gpu: true\ngpu_memory_fraction: 0.8\n")),
+            "tessera.yaml:2: gpu_memory_fraction: llama-server takes no share of a GPU's memory; set "
+            "llama_cpp.n_gpu_layers to as many layers as fit.");
+  EXPECT_THAT(problem(from_file("database:\n  pool_size: 10\n")), HasSubstr("storage.directory"));
+  EXPECT_THAT(problem(from_file("metrics: {enabled: false}\n")), HasSubstr("always there"));
+  EXPECT_THAT(problem(from_flags({{"memory.gc_interval", "300"}})), HasSubstr("no garbage collector"));
+  for (const Replaced& row : replaced_table()) {
+    EXPECT_THAT(problem(from_file(fmt::format("{}: none of this\n", row.path))), HasSubstr(std::string(row.instead)));
+    if (row.accepted.empty()) continue;
+    EXPECT_TRUE(load(from_file(fmt::format("{}: {}\n", row.path, row.accepted)))) << row.path;
+  }
+}
+
 TEST(Load, UnknownNamesAreRefusedWithTheNearest) {
   EXPECT_EQ(problem(from_file("log: {level: info}\n\nserver:\n  prot: 1\n")),
             "tessera.yaml:4: unknown setting \"server.prot\"; did you mean \"server.port\"?");
@@ -245,6 +362,46 @@ TEST(Providers, AKeyInTheEnvironmentIsEnough) {
   EXPECT_THAT(settings.providers[0].models, Contains("gpt-4o-mini"));
 }
 
+TEST(Providers, SoIsAKeyOfAnotherProvider) {
+  const Settings settings = loaded(from_environment({{"ANTHROPIC_API_KEY", "a-1"},
+                                                     {"OPENROUTER_API_KEY", "o-1"},
+                                                     {"OPENAI_API_KEY", "sk-1"},
+                                                     {"EMBEDDING_MODEL", "text-embedding-3-small"}}));
+  ASSERT_EQ(settings.providers.size(), 3);
+  EXPECT_EQ(settings.providers[0].name, "openai") << "as before";
+  EXPECT_EQ(settings.embedding.provider, "openai") << "who is known for the model";
+  EXPECT_EQ(settings.providers[1].name, "anthropic");
+  EXPECT_EQ(settings.providers[1].type, "anthropic");
+  EXPECT_EQ(settings.providers[1].api_key, "a-1");
+  EXPECT_EQ(settings.providers[1].attempts_max, 3);
+  EXPECT_FALSE(settings.providers[1].models.empty()) << "auto asks the first";
+  EXPECT_EQ(settings.providers[2].type, "openrouter");
+  for (const SettingInfo& info : settings_table()) {
+    if (info.section != "api_keys") continue;
+    const Settings one = loaded(from_environment({{info.environment_name(), "k"}}));
+    ASSERT_EQ(one.providers.size(), 1) << info.name();
+    EXPECT_EQ(one.providers[0].type, info.member);
+    EXPECT_EQ(one.providers[0].api_key, "k");
+    EXPECT_FALSE(one.providers[0].models.empty()) << info.name();
+  }
+  Sources said = from_file("providers:\n- {name: claude, type: anthropic, api_key_env: ANTHROPIC_API_KEY}\n");
+  said.environment["ANTHROPIC_API_KEY"] = "a-1";
+  EXPECT_EQ(loaded(said).providers.size(), 1) << "the section says it better";
+}
+
+TEST(Providers, AddressesHoldNoCredentials) {
+  for (const std::string url : {"http://joe:hunter2secret@host/v1", "https://hunter2secret@host:1/v1",
+                                "http://joe:hunter2secret@host", "http://host/v1?key=hunter2secret"}) {
+    for (const Sources& sources :
+         {from_file(fmt::format("providers:\n- {{name: a, base_url: \"{}\"}}\n", url)),
+          from_environment({{"OPENAI_API_BASE", url}}),
+          from_file(fmt::format("openai: {{base_url: \"{}\"}}\nproviders:\n- {{name: openai}}\n", url))}) {
+      EXPECT_THAT(problem(sources), AllOf(HasSubstr("api_key_env"), Not(HasSubstr("hunter2secret")))) << url;
+    }
+  }
+  EXPECT_EQ(loaded(from_file("providers:\n- {name: a, base_url: http://host/users/@me/v1}\n")).providers.size(), 1);
+}
+
 TEST(Providers, FromTheFile) {
   Sources sources = from_file(
       "providers:\n"
@@ -271,6 +428,8 @@ TEST(Providers, MistakesAreNamed) {
   EXPECT_THAT(problem(from_file("providers: {name: a}\n")), HasSubstr("must be a list"));
   EXPECT_THAT(problem(from_file("providers:\n- {name: a, attempts_max: 99}\n")),
               HasSubstr("must be from 0 to 10, not 99"));
+  EXPECT_THAT(problem(from_file("providers:\n- {name: a, api_version: 2025-01-01}\n")), HasSubstr("azure only"));
+  EXPECT_THAT(problem(from_file("llm: {provider: openai}\n")), HasSubstr("set OPENAI_API_KEY"));
 }
 
 TEST(Secrets, AreNeverShown) {
@@ -336,13 +495,17 @@ TEST(Table, NamesAreUniqueAndHelpIsWritten) {
   for (const SettingInfo& info : settings_table()) {
     EXPECT_TRUE(names.insert(info.name()).second) << info.name();
     EXPECT_TRUE(names.insert(info.environment_name()).second) << info.environment_name();
-    for (const Alias& alias : parse_aliases(info.aliases))
-      EXPECT_TRUE(names.insert(std::string(alias.name)).second) << alias.name;
+    for (const Alias& alias : parse_aliases(info.aliases)) {
+      EXPECT_TRUE(names.insert(std::string(alias.name)).second || (alias.path && alias.name == info.member))
+          << alias.name;
+      EXPECT_EQ(find_setting(alias.name).info, alias.path ? &info : nullptr) << alias.name;
+      if (alias.path) EXPECT_EQ(find_replaced(alias.name), nullptr) << alias.name;
+    }
     if (!info.flag.empty()) EXPECT_TRUE(names.insert("--" + std::string(info.flag)).second);
     EXPECT_TRUE(info.help.ends_with('.')) << info.name();
     EXPECT_EQ(info.member.ends_with("_ms"), info.kind == Kind::duration) << info.name();
     EXPECT_EQ(info.kind == Kind::choice, !info.limits.choices.empty()) << info.name();
-    const bool secret_name = info.member.find("key") != std::string_view::npos;
+    const bool secret_name = info.member.find("key") != std::string_view::npos || info.section == "api_keys";
     EXPECT_EQ(info.limits.secret, secret_name) << info.name();
   }
 }

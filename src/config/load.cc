@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "config/complete.h"
 #include "config/nearest.h"
@@ -21,12 +22,6 @@ std::string shown(std::string_view value, const Limits& limits) {
   const bool printable = std::ranges::all_of(value, [](unsigned char c) { return c >= 0x20 && c < 0x7f; });
   if (limits.secret || value.size() > 60 || !printable || value.empty()) return {};
   return fmt::format(", not {}", value);
-}
-
-const SettingInfo* find_setting(std::string_view name) {
-  const auto table = settings_table();
-  const auto found = std::ranges::find_if(table, [name](const SettingInfo& info) { return info.name() == name; });
-  return found == table.end() ? nullptr : &*found;
 }
 
 std::vector<std::string> all_names() {
@@ -76,13 +71,14 @@ class Loader {
     }
     origins_[info.name()] = where;
   }
-  void set_node(const SettingInfo& info, const File& file, const YamlNode& node);
-  void apply_section(const File& file, const YamlNode::Entry& entry);
+  void set_node(const Named& named, const File& file, const YamlNode& node);
+  void apply_entry(const File& file, const std::string& path, const YamlNode::Entry& entry);
+  void refuse_replaced(const std::string& where, const Replaced& row, const std::string& path, const YamlNode& node);
   template <class Entry>
   void apply_entries(const File& file, const YamlNode& node, EntryList<Entry> list);
   template <class Entry>
-  void apply_entry(const File& file, const YamlNode& node, Entry& entry, const EntryList<Entry>& list);
-  void set_alias(const SettingInfo& info, const Alias& alias, std::string_view value);
+  void apply_fields(const File& file, const YamlNode& node, Entry& entry, const EntryList<Entry>& list);
+  void set_alias(const Named& named, const std::string& where, std::string_view value);
   void check_unknown(const Environment& environment);
   static std::string at(const File& file, int line) { return fmt::format("{}:{}", file.name, line); }
   // The strings of a list node; a problem when it holds anything else.
@@ -105,19 +101,22 @@ std::optional<std::vector<std::string>> Loader::strings(const File& file, std::s
   return values;
 }
 
-void Loader::set_node(const SettingInfo& info, const File& file, const YamlNode& node) {
+void Loader::set_node(const Named& named, const File& file, const YamlNode& node) {
+  const SettingInfo& info = *named.info;
   const std::string where = at(file, node.line);
-  switch (node.type) {
-    case YamlNode::Type::null:
-      return;  // "port:" with nothing behind it keeps the default
-    case YamlNode::Type::scalar:
-      set(info, where, node.text);
-      return;
-    case YamlNode::Type::map:
-      problems_.add(where, fmt::format("{} takes a value, not a section", info.name()));
-      return;
-    case YamlNode::Type::list:
-      break;
+  if (node.type == YamlNode::Type::null) return;  // "port:" with nothing behind it keeps the default
+  if (const auto before = origins_.find(info.name()); before != origins_.end()) {
+    problems_.add(where,
+                  fmt::format("{} is here twice, under one name or two; first at {}", info.name(), before->second));
+    return;
+  }
+  if (node.type == YamlNode::Type::scalar) {
+    set_alias(named, where, node.text);
+    return;
+  }
+  if (node.type == YamlNode::Type::map) {
+    problems_.add(where, fmt::format("{} takes a value, not a section", info.name()));
+    return;
   }
   if (info.kind != Kind::list) {
     problems_.add(where, fmt::format("{} takes one value, not a list", info.name()));
@@ -132,41 +131,44 @@ void Loader::set_node(const SettingInfo& info, const File& file, const YamlNode&
   }
 }
 
-void Loader::apply_section(const File& file, const YamlNode::Entry& entry) {
-  if (const SettingInfo* const dotted = find_setting(entry.key)) {
-    set_node(*dotted, file, entry.value);
+void Loader::refuse_replaced(const std::string& where, const Replaced& row, const std::string& path,
+                             const YamlNode& node) {
+  if (node.type == YamlNode::Type::null) return;
+  if (!row.accepted.empty() && node.type == YamlNode::Type::scalar && node.text == row.accepted) return;
+  problems_.add(where, fmt::format("{}: {}", cut(path), row.instead));
+}
+
+// A setting, or a section with what is below it.
+void Loader::apply_entry(const File& file, const std::string& path, const YamlNode::Entry& entry) {
+  if (const Named named = find_setting(path); named.info != nullptr) {
+    set_node(named, file, entry.value);
     return;
   }
-  const auto sections = sections_table();
-  const bool known = std::ranges::find(sections, std::string_view(entry.key), &SectionInfo::name) != sections.end();
-  if (!known) {
+  if (const Replaced* const row = find_replaced(path)) {
+    refuse_replaced(at(file, entry.line), *row, path, entry.value);
+    return;
+  }
+  if (!is_section(path)) {
     std::vector<std::string> names = all_names();
-    names.emplace_back("providers");
-    names.emplace_back("models");
-    for (const SectionInfo& section : sections) names.emplace_back(section.name);
-    problems_.add(at(file, entry.line),
-                  fmt::format("unknown setting \"{}\"{}", cut(entry.key), meant(entry.key, names)));
+    if (path == entry.key) {
+      names.emplace_back("providers");
+      names.emplace_back("models");
+      for (const SectionInfo& section : sections_table()) names.emplace_back(section.name);
+    }
+    problems_.add(at(file, entry.line), fmt::format("unknown setting \"{}\"{}", cut(path), meant(path, names)));
     return;
   }
   if (entry.value.type == YamlNode::Type::null) return;
   if (entry.value.type != YamlNode::Type::map) {
     problems_.add(at(file, entry.value.line),
-                  fmt::format("{} is a section; put its settings below it, indented", entry.key));
+                  fmt::format("{} is a section; put its settings below it, indented", path));
     return;
   }
-  for (const YamlNode::Entry& member : entry.value.entries) {
-    const std::string name = entry.key + "." + member.key;
-    if (const SettingInfo* const info = find_setting(name)) {
-      set_node(*info, file, member.value);
-    } else {
-      problems_.add(at(file, member.line),
-                    fmt::format("unknown setting \"{}\"{}", cut(name), meant(name, all_names())));
-    }
-  }
+  for (const YamlNode::Entry& member : entry.value.entries) apply_entry(file, path + "." + member.key, member);
 }
 
 template <class Entry>
-void Loader::apply_entry(const File& file, const YamlNode& node, Entry& target, const EntryList<Entry>& list) {
+void Loader::apply_fields(const File& file, const YamlNode& node, Entry& target, const EntryList<Entry>& list) {
   std::vector<std::string> names;
   for (const auto& info : list.fields) names.emplace_back(info.member);
   for (const YamlNode::Entry& entry : node.entries) {
@@ -207,7 +209,7 @@ void Loader::apply_entries(const File& file, const YamlNode& node, EntryList<Ent
       problems_.add(at(file, item.line), fmt::format("each entry of {} must have fields: `- name: ...`", list.name));
       continue;
     }
-    apply_entry(file, item, list.entries.emplace_back(), list);
+    apply_fields(file, item, list.entries.emplace_back(), list);
     origins_[fmt::format("{}.{}", list.name, list.entries.back().name)] = at(file, item.line);
   }
 }
@@ -235,24 +237,32 @@ void Loader::apply_file(const File& file) {
       apply_entries(file, entry.value,
                     EntryList<RoutedModelSettings>{"models", "a model", routed_model_fields_table(), loaded_.models});
     } else {
-      apply_section(file, entry);
+      apply_entry(file, entry.key, entry);
     }
   }
 }
 
-void Loader::set_alias(const SettingInfo& info, const Alias& alias, std::string_view value) {
-  const std::string where = fmt::format("${}", alias.name);
+// The value of a setting as its name there has it written.
+void Loader::set_alias(const Named& named, const std::string& where, std::string_view value) {
+  const auto& [info, alias] = named;
   if (!alias.when_true.empty()) {
     bool yes = false;
     if (const auto done = assign(&yes, Kind::boolean, {}, value); !done) {
-      problems_.add(where, fmt::format("{}{}", done.error().message, shown(value, info.limits)));
+      problems_.add(where, fmt::format("{} {}{}", alias.name, done.error().message, shown(value, info->limits)));
       return;
     }
-    set(info, where, yes ? alias.when_true : alias.when_false);
+    set(*info, where, yes ? alias.when_true : alias.when_false);
     return;
   }
   const bool bare = !value.empty() && value.find_first_not_of("0123456789.") == std::string_view::npos;
-  set(info, where, alias.seconds && bare ? std::string(value) + "s" : std::string(value));
+  std::string written(value);
+  if (alias.seconds && bare) written += 's';
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (alias.plus_one && error == std::errc() && end == value.data() + value.size() && number < 1'000'000) {
+    written = fmt::format("{}", number + 1);
+  }
+  set(*info, where, written);
 }
 
 // Kubernetes puts variables such as TESSERA_PORT=tcp://10.0.0.1:80 into pods beside a service of that name.
@@ -275,8 +285,8 @@ void Loader::apply_environment(const Environment& environment) {
     }
     for (const Alias& alias : parse_aliases(info.aliases)) {
       const auto value = value_of(alias.name);
-      if (value.empty() || is_service_link(alias.name, value)) continue;
-      set_alias(info, alias, value);
+      if (alias.path || value.empty() || is_service_link(alias.name, value)) continue;
+      set_alias({&info, alias}, fmt::format("${}", alias.name), value);
       break;
     }
   }
@@ -295,8 +305,10 @@ void Loader::check_unknown(const Environment& environment) {
 
 void Loader::apply_flags(const std::vector<std::pair<std::string, std::string>>& flags) {
   for (const auto& [name, value] : flags) {
-    if (const SettingInfo* const info = find_setting(name)) {
-      set(*info, "--" + name, value);
+    if (const Named named = find_setting(name); named.info != nullptr) {
+      set_alias(named, "--" + name, value);
+    } else if (const Replaced* const row = find_replaced(name)) {
+      problems_.add("--" + cut(name), std::string(row->instead));
     } else {
       problems_.add("--" + cut(name), "unknown setting" + meant(name, all_names()));
     }

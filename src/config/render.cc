@@ -31,17 +31,21 @@ std::string accepts(Kind kind, const Limits& limits) {
   return range.empty() ? std::string(to_string(kind)) : fmt::format("{}, {}", to_string(kind), range);
 }
 
-std::vector<std::string> names_of(const SettingInfo& info) {
-  std::vector<std::string> names;
-  if (!info.flag.empty()) names.push_back(fmt::format("--{}", info.flag));
-  for (const Alias& alias : parse_aliases(info.aliases)) names.emplace_back(alias.name);
-  return names;
+// How a value is written under another name, where it is not the same: " (seconds)".
+std::string written_as(const Alias& alias) {
+  if (alias.seconds) return " (seconds)";
+  if (alias.plus_one) return " (one less)";
+  if (alias.when_true.empty()) return {};
+  return fmt::format(" (true: {}, false: {})", alias.when_true, alias.when_false);
 }
 
-std::string joined(const std::vector<std::string>& words, std::string_view quote) {
+std::string other_names(const SettingInfo& info, std::string_view quote) {
   std::string result;
-  for (const std::string& word : words)
-    result += fmt::format("{}{}{}{}", result.empty() ? "" : ", ", quote, word, quote);
+  const auto add = [&](std::string_view name, std::string_view how) {
+    result += fmt::format("{}{}{}{}{}", result.empty() ? "" : ", ", quote, name, quote, how);
+  };
+  if (!info.flag.empty()) add(fmt::format("--{}", info.flag), {});
+  for (const Alias& alias : parse_aliases(info.aliases)) add(alias.name, written_as(alias));
   return result;
 }
 
@@ -134,6 +138,29 @@ void append_fields_markdown(std::string& out, std::span<const EntryFieldInfo<Ent
   }
 }
 
+// Names that configurations of other systems use.
+void append_names_markdown(std::string& out) {
+  out +=
+      "\n## Names of other systems\n\nA file written for another system may use these names; a name with small "
+      "letters and dots is a path in the file,\nas `api: {priority_queue: true}`. One setting is given once, under one "
+      "of its names.\n\n| Name | Is here |\n|---|---|\n";
+  for (const SectionName& name : section_names_table()) {
+    out += fmt::format("| `{}` | the section `{}` |\n", name.path, name.section);
+  }
+  for (const SettingInfo& info : settings_table()) {
+    for (const Alias& alias : parse_aliases(info.aliases)) {
+      if (alias.path) out += fmt::format("| `{}`{} | `{}` |\n", alias.name, written_as(alias), info.name());
+    }
+  }
+  out +=
+      "\nThese have no counterpart. They stop the start with the same advice, unless their value is what is the case "
+      "anyway.\n\n| Name | Taken as | Instead |\n|---|---|---|\n";
+  for (const Replaced& row : replaced_table()) {
+    out += fmt::format("| `{}` | {} | {} |\n", row.path, row.accepted.empty() ? "" : fmt::format("`{}`", row.accepted),
+                       row.instead);
+  }
+}
+
 }  // namespace
 
 std::string show_yaml(const Loaded& loaded) {
@@ -185,8 +212,8 @@ std::string reference_text() {
       out += fmt::format("  {} = {}\n      {}\n      {}; {}", info.name(),
                          format_value(info.field(view.settings), info.kind), info.help, accepts(info.kind, info.limits),
                          info.environment_name());
-      for (const std::string& name : names_of(info)) out += ", " + name;
-      out += '\n';
+      const std::string names = other_names(info, "");
+      out += fmt::format("{}{}\n", names.empty() ? "" : ", ", names);
     }
   }
   append_fields_text(out, "providers", provider_fields_table());
@@ -221,7 +248,7 @@ std::string reference_markdown() {
       out +=
           fmt::format("| `{}` | `{}` | {} | {} | {}{} |\n", info.name(),
                       format_value(info.field(view.settings), info.kind), escape_cell(accepts(info.kind, info.limits)),
-                      joined(names_of(info), "`"), escape_cell(info.help), info.limits.secret ? " Secret." : "");
+                      other_names(info, "`"), escape_cell(info.help), info.limits.secret ? " Secret." : "");
     }
   }
   out +=
@@ -236,6 +263,7 @@ std::string reference_markdown() {
       "```yaml\nmodels:\n  - name: smart\n    upstream: gpt-4o\n    providers: [openai, azure]\n    fallbacks: "
       "[gpt-4o-mini]\n    price_prompt: 2.50\n    price_completion: 10\n```\n\n";
   append_fields_markdown(out, routed_model_fields_table());
+  append_names_markdown(out);
   out += "\nAll settings take effect at the next start.\n";
   return out;
 }

@@ -27,6 +27,11 @@ constexpr Limits secret() {
   return limits;
 }
 
+// "llm.openai.model" is below "llm.openai" and "llm".
+bool is_below(std::string_view path, std::string_view section) {
+  return path.size() > section.size() && path[section.size()] == '.' && path.starts_with(section);
+}
+
 }  // namespace
 
 std::span<const SettingInfo> settings_table() {
@@ -104,6 +109,9 @@ std::vector<Alias> parse_aliases(std::string_view aliases) {
     if (word.ends_with(":s")) {
       alias.seconds = true;
       word.remove_suffix(2);
+    } else if (word.ends_with(":+1")) {
+      alias.plus_one = true;
+      word.remove_suffix(3);
     } else if (const size_t mark = word.find('?'); mark != std::string_view::npos) {
       const size_t colon = word.find(':', mark);
       alias.when_true = word.substr(mark + 1, colon - mark - 1);
@@ -111,9 +119,72 @@ std::vector<Alias> parse_aliases(std::string_view aliases) {
       word = word.substr(0, mark);
     }
     alias.name = word;
+    alias.path = std::ranges::any_of(word, [](char c) { return c >= 'a' && c <= 'z'; });
     result.push_back(alias);
   }
   return result;
+}
+
+std::span<const SectionName> section_names_table() {
+  static constexpr SectionName kTable[] = {
+#define TESSERA_SECTION_NAME(path, section) {path, #section},
+#define TESSERA_REPLACED(...)
+#include "config/names.def"
+#undef TESSERA_SECTION_NAME
+#undef TESSERA_REPLACED
+  };
+  return kTable;
+}
+
+std::span<const Replaced> replaced_table() {
+  static constexpr Replaced kTable[] = {
+#define TESSERA_SECTION_NAME(...)
+#define TESSERA_REPLACED(path, accepted, instead) {path, accepted, instead},
+#include "config/names.def"
+#undef TESSERA_SECTION_NAME
+#undef TESSERA_REPLACED
+  };
+  return kTable;
+}
+
+Named find_setting(std::string_view path) {
+  std::string own(path);
+  for (const SectionName& other : section_names_table()) {
+    if (is_below(path, other.path)) own = std::string(other.section).append(path.substr(other.path.size()));
+  }
+  for (const SettingInfo& info : settings_table()) {
+    if (info.name() == own) return {&info, {}};
+  }
+  for (const SettingInfo& info : settings_table()) {
+    for (const Alias& alias : parse_aliases(info.aliases)) {
+      if (alias.path && alias.name == own) return {&info, alias};
+    }
+  }
+  return {};
+}
+
+const Replaced* find_replaced(std::string_view path) {
+  for (const Replaced& row : replaced_table()) {
+    if (row.path == path || is_below(path, row.path)) return &row;
+  }
+  return nullptr;
+}
+
+bool is_section(std::string_view path) {
+  const auto holds = [path](std::string_view name) { return is_below(name, path); };
+  for (const SectionInfo& section : sections_table()) {
+    if (section.name == path) return true;
+  }
+  for (const SectionName& other : section_names_table()) {
+    if (other.path == path || holds(other.path)) return true;
+  }
+  for (const Replaced& row : replaced_table()) {
+    if (holds(row.path)) return true;
+  }
+  return std::ranges::any_of(settings_table(), [&](const SettingInfo& info) {
+    return std::ranges::any_of(parse_aliases(info.aliases),
+                               [&](const Alias& alias) { return alias.path && holds(alias.name); });
+  });
 }
 
 }  // namespace tessera::config

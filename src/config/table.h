@@ -66,14 +66,41 @@ std::span<const SectionInfo> sections_table();
 std::span<const ProviderFieldInfo> provider_fields_table();
 std::span<const RoutedModelFieldInfo> routed_model_fields_table();
 
-/// Another environment name of a setting, taken apart.
+/// Another name of a setting, taken apart.
 struct Alias {
   std::string_view name;
+  bool path = false;           ///< in the file ("api.priority_queue"), else in the environment
   bool seconds = false;        ///< a bare number counts seconds
+  bool plus_one = false;       ///< one more is meant than written: retries are tries but for the first
   std::string_view when_true;  ///< set: the variable is a boolean that stands for a value
   std::string_view when_false;
 };
 std::vector<Alias> parse_aliases(std::string_view aliases);
+
+/// Rows of names.def: another name of a section, and a name without a counterpart.
+struct SectionName {
+  std::string_view path;
+  std::string_view section;
+};
+struct Replaced {
+  std::string_view path;
+  std::string_view accepted;  ///< the value that changes nothing; empty: there is none
+  std::string_view instead;   ///< a sentence, for behind the name
+};
+std::span<const SectionName> section_names_table();
+std::span<const Replaced> replaced_table();
+
+/// What a path of the file or a flag stands for.
+struct Named {
+  const SettingInfo* info = nullptr;  ///< null: nothing
+  Alias alias;                        ///< how its value is written, when the name is another's
+};
+/// By its own name, else by another.
+Named find_setting(std::string_view path);
+/// The row for `path`, or for the section that it is in; or null.
+const Replaced* find_replaced(std::string_view path);
+/// Whether settings stand below `path`, under their own or other names.
+bool is_section(std::string_view path);
 
 /// Sets the field from its written form. Error: what is wrong with it and what would be right, without the name.
 base::Result<> assign(FieldRef field, Kind kind, const Limits& limits, std::string_view value);

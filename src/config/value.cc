@@ -109,29 +109,28 @@ Result<> assign_measure(FieldRef field, Kind kind, const Limits& limits, std::st
   return {};
 }
 
+// The spelling of the table for a word written in any case; empty: it is none of the choices.
+std::string_view choice_of(std::string_view choices, std::string_view word) {
+  const std::string wanted = lower(word);
+  while (!choices.empty()) {
+    const size_t bar = std::min(choices.find('|'), choices.size());
+    if (lower(choices.substr(0, bar)) == wanted) return choices.substr(0, bar);
+    choices.remove_prefix(std::min(bar + 1, choices.size()));
+  }
+  return {};
+}
+
 Result<> assign_choice(std::string& into, const Limits& limits, std::string_view value) {
   static constexpr std::pair<std::string_view, std::string_view> kSynonyms[] = {
       {"warning", "warn"}, {"critical", "error"}, {"fatal", "error"}, {"trace", "debug"}, {"none", "off"}};
-  std::string word = lower(value);
-  std::string_view rest = limits.choices;
-  const auto allowed = [rest](std::string_view candidate) {
-    std::string_view left = rest;
-    while (!left.empty()) {
-      const size_t bar = std::min(left.find('|'), left.size());
-      if (left.substr(0, bar) == candidate) return true;
-      left.remove_prefix(std::min(bar + 1, left.size()));
-    }
-    return false;
-  };
-  if (!allowed(word)) {
+  std::string_view choice = choice_of(limits.choices, value);
+  if (choice.empty()) {
     const auto* const synonym =
-        std::ranges::find(kSynonyms, std::string_view(word), [](auto& pair) { return pair.first; });
-    if (synonym == std::end(kSynonyms) || !allowed(synonym->second)) {
-      return bad(fmt::format("must be one of {}", format_limits(Kind::choice, limits)));
-    }
-    word = synonym->second;
+        std::ranges::find(kSynonyms, std::string_view(lower(value)), [](auto& pair) { return pair.first; });
+    if (synonym != std::end(kSynonyms)) choice = choice_of(limits.choices, synonym->second);
   }
-  into = std::move(word);
+  if (choice.empty()) return bad(fmt::format("must be one of {}", format_limits(Kind::choice, limits)));
+  into = choice;
   return {};
 }
 

@@ -39,8 +39,8 @@ struct ModelProfile {
   base::Millis first_token_timeout{0};
   base::Millis idle_timeout{0};
   base::Millis total_timeout{0};
-  int64_t stream_chunk_size = 0;  ///< characters of a piece, where an answer is cut up for streaming by us
-  base::Millis usual_latency{0};  ///< of a short answer, for choosing and for hedging before anything was measured
+  int64_t stream_chunk_size = 0;  ///< characters of a streamed piece, at most, where the stream is written by us
+  base::Millis usual_latency{0};  ///< of a short answer, for hedging before anything was measured
 
   [[nodiscard]] bool can(Ability ability) const { return (abilities & static_cast<uint32_t>(ability)) != 0; }
 };

@@ -22,6 +22,12 @@ std::string_view without_provider(std::string_view id, std::string_view provider
   return id.substr(provider.size() + 1);
 }
 
+// A name that no provider's model has: a mistyped one is no reason to send a conversation away.
+bool is_ours(std::string_view id) {
+  static constexpr std::string_view kOurs[] = {"tessera/", "extractive/", "mock/", "llama_cpp/", "whisper/"};
+  return id == "auto" || std::ranges::any_of(kOurs, [id](std::string_view name) { return id.starts_with(name); });
+}
+
 }  // namespace
 
 base::Result<std::unique_ptr<ModelCatalog>> ModelCatalog::create(std::vector<CatalogEntry> entries,
@@ -67,7 +73,9 @@ const CatalogEntry* ModelCatalog::entry_of(std::string_view id) const {
   for (const CatalogEntry& entry : entries_) {
     if (has(entry, id)) return &entry;
   }
-  return nullptr;
+  if (id.empty() || is_ours(id)) return nullptr;
+  const auto found = std::ranges::find(entries_, true, &CatalogEntry::bare_names);
+  return found == entries_.end() ? nullptr : &*found;
 }
 
 base::Result<std::shared_ptr<core::ChatModel>> ModelCatalog::find(std::string_view id) const {

@@ -11,13 +11,15 @@
 
 namespace tessera::llm {
 
-/// One provider of the catalog: `models` are the names it answers to; with `any_model` every "NAME/..." does.
+/// One provider of the catalog: `models` are the names it answers to; with `any_model` every "NAME/..." does, with
+/// `bare_names` every name that is nobody else's, too.
 struct CatalogEntry {
   std::string provider;
   std::vector<std::string> models;
   std::shared_ptr<core::ChatModel> model;
   bool needs_sources = false;
   bool any_model = false;
+  bool bare_names = false;
   core::ModelPorts ports = {};  ///< what the provider does besides chat
 };
 

@@ -57,6 +57,18 @@ TEST_F(Catalog, SaysWhichNamesExist) {
   }
 }
 
+TEST_F(Catalog, ASoleProviderAnswersBareNames) {
+  entries = {entries[0],
+             {.provider = "openai", .models = {"gpt-4o"}, .model = openai, .any_model = true, .bare_names = true}};
+  const auto catalog = *ModelCatalog::create(entries);
+  EXPECT_EQ(*catalog->find("gpt-4.1"), openai);
+  EXPECT_EQ(*catalog->find("meta-llama/Llama-3"), openai);
+  EXPECT_EQ(catalog->info("gpt-4.1")->provider, "openai");
+  for (const char* id : {"", "auto", "tessera/extractiv", "mock/echo", "llama_cpp/writer"}) {
+    EXPECT_FALSE(catalog->find(id)) << id;
+  }
+}
+
 TEST_F(Catalog, RoutesComeBeforeTheirProviders) {
   const auto route = std::make_shared<MockModel>(clock);
   std::vector<CatalogRoute> routes(3);

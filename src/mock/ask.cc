@@ -15,6 +15,10 @@ using boost::system::error_code;
 
 constexpr size_t kDepthMax = 64;
 
+Atom messages_of(Dialect dialect) {
+  return dialect == Dialect::gemini ? Atom::contents : dialect == Dialect::responses ? Atom::input : Atom::messages;
+}
+
 /// Takes from the parser's events what an Ask holds.
 class Reader {
  public:
@@ -38,7 +42,7 @@ class Reader {
   bool on_array_begin(error_code&) { return open(Atom::item); }
   bool on_object_end(size_t, error_code&) {
     close();
-    if (here() == place(ask_.dialect == Dialect::gemini ? Atom::contents : Atom::messages, Atom::item)) end_message();
+    if (here() == place(messages_of(ask_.dialect), Atom::item)) end_message();
     if (here() == place(Atom::tools, Atom::item, Atom::function_declarations, Atom::item)) ++ask_.tools;
     if (here() == place(Atom::tools, Atom::item) && ask_.dialect != Dialect::gemini) ++ask_.tools;
     return true;
@@ -148,11 +152,14 @@ class Reader {
       case place(Atom::messages, Atom::item, Atom::content):
       case place(Atom::messages, Atom::item, Atom::content, Atom::item, Atom::text):
       case place(Atom::contents, Atom::item, Atom::parts, Atom::item, Atom::text):
+      case place(Atom::input, Atom::item, Atom::content):
+      case place(Atom::input, Atom::item, Atom::content, Atom::item, Atom::text):
         kept_ = &message_;
         kept_max_ = Ask::kEchoMax;
         return;  // pieces of one message are joined
       case place(Atom::messages, Atom::item, Atom::role):
       case place(Atom::contents, Atom::item, Atom::role):
+      case place(Atom::input, Atom::item, Atom::role):
         kept_ = &role_;
         break;
       case place(Atom::tools, Atom::item, Atom::function, Atom::name):
@@ -185,6 +192,9 @@ class Reader {
       case place(Atom::messages, Atom::item, Atom::content):
       case place(Atom::messages, Atom::item, Atom::content, Atom::item, Atom::text):
       case place(Atom::contents, Atom::item, Atom::parts, Atom::item, Atom::text):
+      case place(Atom::input, Atom::item, Atom::content):
+      case place(Atom::input, Atom::item, Atom::content, Atom::item, Atom::text):
+      case place(Atom::instructions):
       case place(Atom::system):
       case place(Atom::system, Atom::item, Atom::text):
       case place(Atom::system, Atom::parts, Atom::item, Atom::text):
@@ -205,6 +215,7 @@ class Reader {
         demanded_ = scratch_;
         break;
       case place(Atom::response_format, Atom::type):
+      case place(Atom::text, Atom::format, Atom::type):
         ask_.json = scratch_ != "text";
         break;
       case place(Atom::encoding_format):
@@ -238,6 +249,7 @@ class Reader {
         take(ask_.max_tokens, "max_completion_tokens", 1, INT32_MAX);
         break;
       case place(Atom::generation_config, Atom::max_output_tokens):
+      case place(Atom::max_output_tokens):
         take(ask_.max_tokens, "maxOutputTokens", 1, INT32_MAX);
         break;
       case place(Atom::dimensions):
@@ -318,6 +330,10 @@ std::string_view to_string(Dialect dialect) {
       return "openai";
     case Dialect::embeddings:
       return "embeddings";
+    case Dialect::responses:
+      return "responses";
+    case Dialect::transcription:
+      return "transcription";
     case Dialect::anthropic:
       return "anthropic";
     case Dialect::gemini:
@@ -350,6 +366,15 @@ Result<Ask> read_ask(Dialect dialect, std::string_view body) {
   if (dialect != Dialect::openai) ask.choices = 1;
   if (dialect == Dialect::embeddings) {
     if (!reader.has_input) return bad_field("input", "must be a text, token numbers or a list of either");
+    return ask;
+  }
+  if (dialect == Dialect::responses) {
+    ask.include_usage = true;
+    if (ask.messages == 0 && ask.inputs.size() == 1) {
+      ask.messages = 1;
+      ask.last_user = ask.inputs.front().substr(0, Ask::kEchoMax);
+    }
+    if (ask.messages == 0) return bad_field("input", "must be a text or a list of messages");
     return ask;
   }
   if (ask.messages == 0) {

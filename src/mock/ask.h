@@ -12,7 +12,7 @@
 namespace tessera::mock {
 
 /// Whose wire format a request speaks.
-enum class Dialect : uint8_t { openai, embeddings, anthropic, gemini };
+enum class Dialect : uint8_t { openai, embeddings, responses, transcription, anthropic, gemini };
 
 std::string_view to_string(Dialect dialect);
 
@@ -26,6 +26,7 @@ struct Ask {
   bool array_stream = false;  ///< Gemini without alt=sse: one JSON array, sent piece by piece
   bool json = false;          ///< the answer must be a JSON object
   bool logprobs = false;
+  bool plain = false;  ///< a transcription as bare text
   int64_t choices = 1;
   std::optional<int64_t> max_tokens;
   int64_t messages = 0;
@@ -50,5 +51,7 @@ struct Ask {
 /// Reads a request's body in one pass without building it. Errors: invalid BAD_JSON (with where), BAD_FIELD (a field
 /// that must be there is not, or is of another type).
 base::Result<Ask> read_ask(Dialect dialect, std::string_view body);
+/// The same of a transcription's form. Errors: invalid BAD_MULTIPART, BAD_FIELD (no file).
+base::Result<Ask> read_form(std::string_view body, std::string_view content_type);
 
 }  // namespace tessera::mock

@@ -8,7 +8,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace tessera::mock;
   const std::string_view body(reinterpret_cast<const char*>(data), size);
-  for (const Dialect dialect : {Dialect::openai, Dialect::embeddings, Dialect::anthropic, Dialect::gemini}) {
+  for (const Dialect dialect :
+       {Dialect::openai, Dialect::embeddings, Dialect::responses, Dialect::anthropic, Dialect::gemini}) {
     const auto ask = read_ask(dialect, body);
     if (!ask) continue;
     if (ask->fields.size() > Ask::kFieldsMax || ask->last_user.size() > Ask::kEchoMax) __builtin_trap();

@@ -80,6 +80,42 @@ TEST(Ask, ReadsGemini) {
   EXPECT_TRUE(ask->tool_demanded);
 }
 
+TEST(Ask, ReadsResponses) {
+  const auto text = read_ask(Dialect::responses, R"({"model": "m", "input": "What?", "instructions": "Be brief."})");
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_EQ(text->last_user, "What?");
+  EXPECT_EQ(text->messages, 1);
+  EXPECT_EQ(text->prompt_bytes, 5U + 9U);
+  const auto items = read_ask(Dialect::responses, R"({
+    "input": [{"role": "user", "content": [{"type": "input_text", "text": "One"}]},
+              {"type": "function_call_output", "call_id": "c", "output": "2"},
+              {"role": "user", "content": "three"}],
+    "max_output_tokens": 7, "stream": true, "tools": [{"type": "function", "name": "tide"}], "tool_choice": "required",
+    "text": {"format": {"type": "json_schema"}}})");
+  ASSERT_TRUE(items) << items.error().message;
+  EXPECT_EQ(items->last_user, "three");
+  EXPECT_EQ(items->messages, 3);
+  EXPECT_EQ(items->max_tokens, 7);
+  EXPECT_EQ(items->tool, "tide");
+  EXPECT_TRUE(items->stream && items->tool_demanded && items->json);
+  EXPECT_FALSE(read_ask(Dialect::responses, R"({"model": "m"})"));
+}
+
+TEST(Ask, ReadsTranscriptions) {
+  const std::string body =
+      "--x\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nw-1\r\n"
+      "--x\r\nContent-Disposition: form-data; name=\"response_format\"\r\n\r\ntext\r\n";
+  const std::string sound = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n" +
+                            std::string(6'400, 'x') + "\r\n";
+  const auto ask = read_form(body + sound + "--x--\r\n", "multipart/form-data; boundary=x");
+  ASSERT_TRUE(ask) << ask.error().message;
+  EXPECT_EQ(ask->model, "w-1");
+  EXPECT_EQ(ask->prompt_tokens(), 2);
+  EXPECT_TRUE(ask->plain);
+  EXPECT_FALSE(read_form(body + "--x--\r\n", "multipart/form-data; boundary=x"));
+  EXPECT_FALSE(read_form("{}", "application/json"));
+}
+
 TEST(Ask, EmbeddingsTakeTextsAndTokenNumbers) {
   const auto inputs = [](std::string input) {
     const auto ask = read_ask(

@@ -45,11 +45,14 @@ class Form {
   virtual std::string whole(const std::vector<WholeChoice>& choices, std::string_view finish,
                             const std::optional<Usage>& usage) = 0;
   [[nodiscard]] virtual std::string_view stream_type() const { return "text/event-stream; charset=utf-8"; }
+  [[nodiscard]] virtual std::string_view whole_type() const { return "application/json"; }
 };
 
 std::unique_ptr<Form> openai_form(const Ask& ask, AnswerHead head);
 std::unique_ptr<Form> anthropic_form(AnswerHead head);
 std::unique_ptr<Form> gemini_form(const Ask& ask, AnswerHead head);
+std::unique_ptr<Form> responses_form(AnswerHead head);
+std::unique_ptr<Form> transcription_form(const Ask& ask);
 
 /// An error's body as that provider words it.
 std::string error_body(Dialect dialect, int status, std::string_view code, std::string_view message);

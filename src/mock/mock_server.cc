@@ -45,6 +45,10 @@ std::optional<Target> target_of(std::string_view path) {
   if (path.ends_with("/embeddings")) {
     return Target{.dialect = Dialect::embeddings, .model = between("/deployments/", "/embeddings")};
   }
+  if (path.ends_with("/responses")) return Target{.dialect = Dialect::responses};
+  if (path.ends_with("/audio/transcriptions")) {
+    return Target{.dialect = Dialect::transcription, .model = between("/deployments/", "/audio/transcriptions")};
+  }
   if (path.ends_with("/messages")) return Target{.dialect = Dialect::anthropic};
   if (path.ends_with(":generateContent")) {
     return Target{.dialect = Dialect::gemini, .model = between("/models/", ":generateContent")};
@@ -125,7 +129,11 @@ Result<Plan> MockServer::Impl::plan_for(const wire::Request& request, const Ask&
   }
   const ModelWords words = model_words(ask.model);
   if (words.directives) {
-    TESSERA_CHECK(follow(plan, *words.directives));
+    Plan changed = plan;
+    const auto followed = follow(changed, *words.directives);
+    // "text-embedding-3-small" only looks like a directive.
+    if (!followed && words.demanded) return std::unexpected(followed.error());
+    if (followed) plan = std::move(changed);
   } else if (words.demanded) {
     return base::fail(base::Code::not_found, "MODEL_NOT_FOUND",
                       "the model \"" + ask.model.substr(0, 100) +
@@ -158,7 +166,9 @@ void MockServer::Impl::note(Entry& entry, const wire::Request& request, const As
 
 async::Task<> MockServer::Impl::answer(wire::Request& request, wire::ResponseWriter& writer, const Target& target,
                                        Entry& entry) {
-  auto read = read_ask(target.dialect, request.body);
+  auto read = target.dialect == Dialect::transcription
+                  ? read_form(request.body, request.header("content-type").value_or(""))
+                  : read_ask(target.dialect, request.body);
   Ask ask;
   ask.dialect = target.dialect;
   Result<Plan> plan{};

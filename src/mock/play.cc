@@ -47,7 +47,7 @@ class Player {
   async::Task<> stream();
   async::Task<> whole();
   async::Task<> embeddings();
-  async::Task<> answer(std::string body);
+  async::Task<> answer(std::string body, std::string_view content_type);
   async::Task<> before_head();
   async::Task<> break_off(bool stream);
   async::Task<bool> pause_until(SteadyTime when);
@@ -85,6 +85,10 @@ std::unique_ptr<Form> Player::make_form() const {
       return anthropic_form(show_.head);
     case Dialect::gemini:
       return gemini_form(show_.ask, show_.head);
+    case Dialect::responses:
+      return responses_form(show_.head);
+    case Dialect::transcription:
+      return transcription_form(show_.ask);
     default:
       return openai_form(show_.ask, show_.head);
   }
@@ -255,10 +259,10 @@ async::Task<> Player::stream() {
   co_await finish();
 }
 
-async::Task<> Player::answer(std::string body) {
+async::Task<> Player::answer(std::string body, std::string_view content_type) {
   const bool breaks = plan_.breaks != Break::none && plan_.break_after;
   if (!breaks && !plan_.truncate && plan_.slow_headers.count() == 0) {
-    wire::Response response{.status = 200, .content_type = type_or("application/json"), .headers = {}, .body = {}};
+    wire::Response response{.status = 200, .content_type = type_or(content_type), .headers = {}, .body = {}};
     response.body = std::move(body);
     response.headers.push_back({"x-request-id", "req_mock_" + std::to_string(entry_.seq)});
     if (!co_await show_.writer.send(std::move(response))) gone();
@@ -266,7 +270,7 @@ async::Task<> Player::answer(std::string body) {
     touched();
     co_return;
   }
-  if (!co_await begin(200, type_or("application/json"))) co_return;
+  if (!co_await begin(200, type_or(content_type))) co_return;
   if (breaks) {
     if (plan_.breaks != Break::garbage && *plan_.break_after > 0) buffer_ = body.substr(0, body.size() / 2);
     co_return co_await break_off(false);
@@ -297,13 +301,14 @@ async::Task<> Player::whole() {
     if (paced) due_ += to_micros(plan_.gap.sample(show_.draws));
   }
   if (!co_await pause_until(due_)) co_return;
-  co_await answer(
-      make_form()->whole(choices, pieces.finish(), plan_.no_usage ? std::nullopt : std::optional(entry_.usage)));
+  const auto form = make_form();
+  co_await answer(form->whole(choices, pieces.finish(), plan_.no_usage ? std::nullopt : std::optional(entry_.usage)),
+                  form->whole_type());
 }
 
 async::Task<> Player::embeddings() {
   if (!co_await pause_until(due_)) co_return;
-  co_await answer(embeddings_body(show_.ask, show_.head.model, entry_.usage));
+  co_await answer(embeddings_body(show_.ask, show_.head.model, entry_.usage), "application/json");
 }
 
 async::Task<> Player::play() {

@@ -1,6 +1,6 @@
 // Local models, with the real llama-server: found by their files, started by the first request, started again when killed.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -116,4 +116,21 @@ test("models list and suggest", { skip: missing }, () => {
   assert.ok(listed.some((model) => model.id === "llama_cpp/writer.Q8_0" && model.note.includes("Q8")));
   const yaml = execFileSync(binary, ["models", "suggest", "--yaml", "--cores", "16", "--memory", "32", "--users", "8"], { env, cwd: directory, encoding: "utf8" });
   assert.match(yaml, /model_pool_size: 2/);
+});
+
+test("what models suggest prints can be loaded, for every scenario", () => {
+  const here = temporaryDirectory();
+  const env = { PATH: process.env.PATH, HOME: here, NO_COLOR: "1" };
+  const file = join(here, "s.yaml");
+  for (const users of [1, 8, 200]) {
+    for (const size of [["2", "4"], ["8", "32"], ["64", "512"]]) {
+      for (const wish of [[], ["--fast"], ["--accurate"], ["--gpu"]]) {
+        const asked = ["--users", String(users), "--cores", size[0], "--memory", size[1], ...wish];
+        writeFileSync(file, execFileSync(binary, ["models", "suggest", "--yaml", ...asked], { env, cwd: here }));
+        const checked = spawnSync(binary, ["config", "check", "--config", file], { env, cwd: here, encoding: "utf8" });
+        assert.equal(checked.status, 0, `${asked}: ${checked.stderr}`);
+      }
+    }
+  }
+  assert.match(execFileSync(binary, ["models", "suggest", "--yaml", "--users", "200", "--cores", "64", "--memory", "512"], { env, cwd: here, encoding: "utf8" }), /n_parallel: 32\n/);
 });

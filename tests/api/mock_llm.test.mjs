@@ -86,6 +86,51 @@ test("tools are called on demand", async () => {
   assert.deepEqual(joined.map((call) => [call.name, Object.keys(JSON.parse(call.arguments))]), [["tide", ["text"]], ["tide", ["text"]]]);
 });
 
+test("every model exists: a name that only looks like a directive is a name", async () => {
+  for (const model of ["text-embedding-3-small", "text-embedding-ada-002"]) {
+    assert.equal((await client.embeddings.create({ model, input: "a" })).model, model);
+  }
+  assert.equal((await ask("text-davinci-003")).model, "text-davinci-003");
+  assert.equal((await follow("mock/text-davinci-003")).error.status, 400, "after mock/ it must be one");
+});
+
+test("responses, whole and streamed, with calls and faults", { skip: noContract }, async () => {
+  const fits = openAiContract();
+  const call = (body) => fetch(`${mock.url}/v1/responses`, { method: "POST", body: JSON.stringify({ model: "tokens-3", input: "What is a ferry?", ...body }) });
+  const whole = await (await call({})).json();
+  fits("Response", whole);
+  assert.equal(whole.output[0].content[0].text, "Lorem ipsum dolor");
+  assert.deepEqual([whole.usage.input_tokens, whole.usage.output_tokens], [4, 3]);
+  assert.equal((await client.responses.create({ model: "echo", input: [{ role: "user", content: [{ type: "input_text", text: "Say it." }] }] })).output_text, "Say it.");
+  for (const [body, last, kinds] of [[{}, "response.completed", ["response.output_text.delta"]], [{ tools: [{ type: "function", name: "look", parameters: {} }], tool_choice: "required" }, "response.completed", ["response.function_call_arguments.delta"]], [{ max_output_tokens: 2 }, "response.incomplete", []]]) {
+    const events = [];
+    for await (const event of await client.responses.create({ model: "tokens-3", input: "What is a ferry?", stream: true, ...body })) events.push(event);
+    events.forEach((event, i) => { fits("ResponseStreamEvent", event); assert.equal(event.sequence_number, i); });
+    assert.equal(events[0].type, "response.created");
+    assert.equal(events.at(-1).type, last);
+    for (const kind of kinds) assert.ok(events.some((event) => event.type === kind), kind);
+  }
+  assert.equal((await call({ model: "429" })).status, 429);
+  assert.equal((await mock.transcript()).at(-1).dialect, "responses");
+  assert.equal((await (await call({ input: undefined })).json()).error.code, "invalid_value");
+});
+
+test("transcriptions: JSON, bare text, a stream", async () => {
+  const file = new File([new Uint8Array(32_000)], "a.wav");
+  const heard = (more) => client.audio.transcriptions.create({ file, model: "whisper-1", ...more });
+  assert.match((await heard({})).text, /^Lorem ipsum/);
+  assert.match(await heard({ response_format: "text", model: "tokens-2" }), /^Lorem ipsum\n$/);
+  let said = "";
+  let done;
+  for await (const event of await heard({ stream: true, model: "tokens-4" })) {
+    if (event.type === "transcript.text.delta") said += event.delta;
+    if (event.type === "transcript.text.done") done = event;
+  }
+  assert.equal(done.text, said);
+  assert.deepEqual([done.usage.input_tokens, done.usage.output_tokens], [10, 4]);
+  await assert.rejects(heard({ model: "503" }), { status: 503 });
+});
+
 test("embeddings in both encodings, models", async () => {
   const { data, usage } = await client.embeddings.create({ model: "embed", input: ["the ferry", "the tide"], dimensions: 32 });
   assert.deepEqual(data.map((entry) => entry.embedding.length), [32, 32]);

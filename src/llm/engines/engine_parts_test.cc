@@ -211,6 +211,13 @@ TEST(Suggestions, FollowTheDecisionTree) {
   EXPECT_EQ(one.instances, 1);
   EXPECT_EQ(one.workers, 14);
   EXPECT_THAT(suggestion_yaml(one), HasSubstr("model_pool_size: 1\n"));
+  EXPECT_EQ(one.parallel, 1);
+  EXPECT_EQ(suggest({.cores = 8, .memory_gb = 64, .users = 8}).parallel, 8);
+  EXPECT_EQ(suggest({.cores = 8, .memory_gb = 128, .users = 100}).parallel, 32);
+  EXPECT_THAT(suggestion_yaml(suggest({.cores = 8, .memory_gb = 128, .users = 100})), HasSubstr("n_parallel: 32\n"));
+  // What does not fit is said: 3 instances of 4 GB, 2 GB for the system, 1.9 GB for each conversation.
+  EXPECT_EQ(many.parallel, 8);
+  EXPECT_THAT(suggestion_yaml(many), HasSubstr("n_parallel: 8   # 32 would want 195 GB of memory\n"));
 }
 
 }  // namespace

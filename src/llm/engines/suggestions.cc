@@ -3,20 +3,41 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace tessera::llm {
 namespace {
 
+constexpr int64_t kContextTokens = 4096;
+constexpr double kSystemGb = 2;
+
 constexpr LocalModelAdvice kModels[] = {
-    {.name = "GPT4All-J", .memory_gb = 4, .speed = "fast", .accuracy = "good", .note = "runs anywhere; the default"},
+    {.name = "GPT4All-J",
+     .memory_gb = 4,
+     .speed = "fast",
+     .accuracy = "good",
+     .note = "runs anywhere; the default",
+     .kv_bytes = 458'752},
     {.name = "Mistral-7B",
      .memory_gb = 4,
      .speed = "fast",
      .accuracy = "better",
-     .note = "about 50 ms to the first word on a GPU"},
-    {.name = "Llama 2-7B", .memory_gb = 8, .speed = "medium", .accuracy = "better", .note = ""},
-    {.name = "Orca 2-7B", .memory_gb = 8, .speed = "medium", .accuracy = "better", .note = "good at explaining steps"},
-    {.name = "Llama 2-13B", .memory_gb = 16, .speed = "slow", .accuracy = "best", .gpu = true, .note = "wants a GPU"},
+     .note = "about 50 ms to the first word on a GPU",
+     .kv_bytes = 131'072},
+    {.name = "Llama 2-7B", .memory_gb = 8, .speed = "medium", .accuracy = "better", .note = "", .kv_bytes = 524'288},
+    {.name = "Orca 2-7B",
+     .memory_gb = 8,
+     .speed = "medium",
+     .accuracy = "better",
+     .note = "good at explaining steps",
+     .kv_bytes = 524'288},
+    {.name = "Llama 2-13B",
+     .memory_gb = 16,
+     .speed = "slow",
+     .accuracy = "best",
+     .gpu = true,
+     .note = "wants a GPU",
+     .kv_bytes = 819'200},
 };
 
 constexpr QuantizationAdvice kQuantizations[] = {
@@ -45,6 +66,20 @@ void choose_model(const Wishes& wishes, Suggestion& out) {
   }
 }
 
+// Gigabytes that the system and all instances take with so many conversations each.
+double memory_of(const Suggestion& choice, int64_t parallel) {
+  const LocalModelAdvice& model = advice(choice.model);
+  const double conversation = static_cast<double>(model.kv_bytes * kContextTokens) / 1e9;
+  return kSystemGb + static_cast<double>(choice.instances) *
+                         (static_cast<double>(model.memory_gb) + static_cast<double>(parallel) * conversation);
+}
+
+// A cache for each conversation is there from the start: more of them than memory holds, and no model would load.
+void choose_parallel(const Wishes& wishes, Suggestion& out) {
+  out.parallel = out.parallel_wanted;
+  while (out.parallel > 1 && memory_of(out, out.parallel) > static_cast<double>(wishes.memory_gb)) --out.parallel;
+}
+
 }  // namespace
 
 std::span<const LocalModelAdvice> known_local_models() {
@@ -67,12 +102,12 @@ Suggestion suggest(const Wishes& wishes) {
     out.embedding_batch = 1;
   } else if (wishes.users <= 10) {
     out.scenario = "team (5 to 10 users)";
-    out.parallel = 4;
+    out.parallel_wanted = 8;
     out.embedding_batch = 32;
     out.embedding_instances = cores >= 8 ? 2 : 1;
   } else {
     out.scenario = "many users (100 and more)";
-    out.parallel = 8;
+    out.parallel_wanted = 32;
     out.batch = 2048;
     out.embedding_batch = 256;
     out.embedding_instances = cores >= 8 && wishes.memory_gb >= 8 ? 3 : 1;
@@ -81,6 +116,7 @@ Suggestion suggest(const Wishes& wishes) {
   const int64_t by_memory = std::max<int64_t>(1, (wishes.memory_gb - 2) / advice(out.model).memory_gb);
   const int64_t by_cores = cores >= 32 && wishes.memory_gb >= 32 ? 3 : (cores >= 16 && wishes.memory_gb >= 16 ? 2 : 1);
   out.instances = wishes.users <= 1 ? 1 : std::min(by_memory, by_cores);
+  choose_parallel(wishes, out);
   out.threads = std::max<int64_t>(1, (cores > 2 ? cores - 1 : cores) / out.instances);
   out.max_model_size_mb = std::max<int64_t>(1, wishes.memory_gb * 8 / 10) * 1000;
   out.quantization = wishes.memory_gb >= advice(out.model).memory_gb * 3 ? "Q8" : "Q4";
@@ -88,14 +124,19 @@ Suggestion suggest(const Wishes& wishes) {
 }
 
 std::string suggestion_yaml(const Suggestion& suggestion) {
+  std::string limit;
+  if (suggestion.parallel < suggestion.parallel_wanted) {
+    limit = fmt::format("   # {} would want {:.0f} GB of memory", suggestion.parallel_wanted,
+                        std::ceil(memory_of(suggestion, suggestion.parallel_wanted)));
+  }
   return fmt::format(
       "llama_cpp:\n"
       "  model_path: /path/to/a.gguf   # {}, {}\n"
-      "  n_ctx: 4096\n"
+      "  n_ctx: {}\n"
       "  n_threads: {}\n"
       "  n_gpu_layers: {}\n"
       "  n_batch: {}\n"
-      "  n_parallel: {}\n"
+      "  n_parallel: {}{}\n"
       "model:\n"
       "  quantization: {}\n"
       "performance:\n"
@@ -107,9 +148,9 @@ std::string suggestion_yaml(const Suggestion& suggestion) {
       "  batch_size: {}\n"
       "server:\n"
       "  shards: {}\n",
-      suggestion.model, suggestion.quantization, suggestion.threads, suggestion.gpu_layers, suggestion.batch,
-      suggestion.parallel, suggestion.quantization, suggestion.instances, suggestion.embedding_instances,
-      suggestion.max_model_size_mb, suggestion.embedding_batch, suggestion.workers);
+      suggestion.model, suggestion.quantization, kContextTokens, suggestion.threads, suggestion.gpu_layers,
+      suggestion.batch, suggestion.parallel, limit, suggestion.quantization, suggestion.instances,
+      suggestion.embedding_instances, suggestion.max_model_size_mb, suggestion.embedding_batch, suggestion.workers);
 }
 
 }  // namespace tessera::llm

@@ -15,6 +15,7 @@ struct LocalModelAdvice {
   std::string_view accuracy;  ///< "good", "better", "best"
   bool gpu = false;           ///< wants one
   std::string_view note;
+  int64_t kv_bytes = 0;  ///< what one token of a conversation takes in its cache, in 16-bit floats
 };
 
 /// What one step of compression costs and gains, against 32-bit floats.
@@ -45,8 +46,9 @@ struct Suggestion {
   std::string_view quantization;
   int64_t instances = 1;
   int64_t embedding_instances = 1;
-  int64_t parallel = 1;  ///< conversations of one instance
-  int64_t threads = 1;   ///< of one instance
+  int64_t parallel = 1;  ///< conversations of one instance: 1, 8 or 32 by the scenario, or as many as memory holds
+  int64_t parallel_wanted = 1;
+  int64_t threads = 1;  ///< of one instance
   int64_t batch = 512;
   int64_t embedding_batch = 32;
   int64_t gpu_layers = 0;

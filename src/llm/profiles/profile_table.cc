@@ -192,10 +192,6 @@ std::string_view without_date(std::string_view model) {
 
 ProfileTable::ProfileTable(std::vector<ProfileChange> changes) {
   for (const Facts& row : kFacts) add({}, shipped(row));
-  for (const Defaults& row : kDefaults) {
-    if (row.id == "*") apply(row, defaults_);
-  }
-  defaults_.id = "*";
   for (ProfileChange& change : changes) {
     const ModelProfile* known = find(change.provider, change.like.empty() ? change.profile.id : change.like);
     add(change.provider, merged(known == nullptr ? ModelProfile{} : *known, change.profile));

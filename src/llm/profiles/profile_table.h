@@ -29,8 +29,6 @@ class ProfileTable final : public core::ModelProfiles {
 
   [[nodiscard]] const core::ModelProfile* find(std::string_view provider, std::string_view model) const override;
   [[nodiscard]] std::vector<const core::ModelProfile*> list() const override;
-  /// Of a model that nothing is known of: 2,000 tokens, temperature 0.7, 60 seconds.
-  [[nodiscard]] const core::ModelProfile& defaults() const { return defaults_; }
   /// What answers instead of `id` when it asks to slow down; empty: nothing is known.
   [[nodiscard]] std::string_view cheaper_than(std::string_view id) const;
 
@@ -47,7 +45,6 @@ class ProfileTable final : public core::ModelProfiles {
   std::vector<std::unique_ptr<core::ModelProfile>> profiles_;
   Index by_name_;      // id and aliases of models of any provider
   Index by_provider_;  // "PROVIDER/NAME" of those of one
-  core::ModelProfile defaults_;
 };
 
 /// US dollars per million tokens, exactly: up to six decimals, at most 9,000,000. Errors: invalid BAD_PRICE.

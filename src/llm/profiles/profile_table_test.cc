@@ -46,9 +46,6 @@ TEST(ProfileTable, HasTheReferenceProfiles) {
     EXPECT_EQ(profile->idle_timeout, std::chrono::seconds(row.timeout_s));
     EXPECT_EQ(profile->stream_chunk_size, row.chunk);
   }
-  EXPECT_EQ(table.defaults().max_tokens, 2000);
-  EXPECT_EQ(table.defaults().temperature, 0.7);
-  EXPECT_EQ(table.defaults().first_token_timeout, std::chrono::seconds(60));
 }
 
 TEST(ProfileTable, FindsNamesWithProviderAndWithDate) {

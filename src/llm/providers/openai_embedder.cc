@@ -47,7 +47,10 @@ Task<base::Result<core::Embeddings>> OpenAiEmbedder::embed(const core::RequestCo
     }
     const size_t asked = options_.request_dimensions ? options_.dimensions : 0;
     std::string body = render_embedding_request(options_.model, batch, asked, options_.base64);
-    TESSERA_CO_TRY(const std::string response, co_await client_->call(context, "/embeddings", std::move(body)));
+    TESSERA_CO_TRY(
+        const std::string response,
+        co_await client_->call(context, client_->options().path(client_->options().kind->embeddings, options_.model),
+                               std::move(body)));
     TESSERA_CO_TRY(const EmbeddingRows rows, parse_embedding_response(client_->options().name, response, batch.size()));
     size_t known = 0;
     if (!dimensions_.compare_exchange_strong(known, rows.dimensions) && known != rows.dimensions) {

@@ -22,9 +22,8 @@ Task<base::Result<std::string>> OpenAiModel::relay(const core::RequestContext& c
   }
   const std::string_view model = client_->upstream_name(request.model);
   TESSERA_CO_TRY(std::string body, relay_request_body(request.body, {model, false, *options.kind}));
-  TESSERA_CO_TRY(
-      std::string answer,
-      co_await client_->call(context, provider_path(*options.kind, options.kind->chat, model), std::move(body)));
+  TESSERA_CO_TRY(std::string answer,
+                 co_await client_->call(context, options.path(options.kind->chat, model), std::move(body)));
   report.model = model;
   TESSERA_CO_CHECK(read_relayed_answer({options.name, options.api_key, true}, answer, report));
   co_return answer;
@@ -35,9 +34,8 @@ Task<base::Result<>> OpenAiModel::stream(const core::RequestContext& context, co
   const ProviderOptions& options = client_->options();
   const std::string_view model = client_->upstream_name(request.model);
   TESSERA_CO_TRY(std::string body, relay_request_body(request.body, {model, true, *options.kind}));
-  TESSERA_CO_TRY(
-      ProviderClient::Stream response,
-      co_await client_->open(context, provider_path(*options.kind, options.kind->chat, model), std::move(body)));
+  TESSERA_CO_TRY(ProviderClient::Stream response,
+                 co_await client_->open(context, options.path(options.kind->chat, model), std::move(body)));
   report.model.clear();
   const auto passed = co_await relay_events(*client_, context, *response.body,
                                             {options.name, options.api_key, request.include_usage}, {&sink, report});

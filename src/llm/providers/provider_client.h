@@ -26,6 +26,7 @@ struct ProviderOptions {
   std::string base_url = "https://api.openai.com/v1";  ///< up to and including the version; empty: the kind's
   std::string api_key;
   std::vector<std::string> models;  ///< chat models; empty: any name is passed on
+  std::string api_version;          ///< of a kind that wants one; empty: the kind's
   std::string upstream_model;       ///< stands in every request, whatever it asks for; empty: what it asks for
   std::vector<std::pair<std::string, std::string>> headers;  ///< sent with every request
   base::Millis connect_timeout{10'000};
@@ -39,6 +40,11 @@ struct ProviderOptions {
   size_t waiting_max = 256;
   wire::AddressPolicy addresses = wire::AddressPolicy::any;
   std::function<void()> on_retry;  ///< called before each further try, on the caller's thread; may be empty
+
+  /// A path of the kind, as provider_path.
+  [[nodiscard]] std::string path(std::string_view of, std::string_view model) const {
+    return provider_path(*kind, of, model, api_version);
+  }
 };
 
 /// What a provider's error response means to us. `message` is the provider's own where it speaks of the request, ours

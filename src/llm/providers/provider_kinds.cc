@@ -20,7 +20,8 @@ constexpr auto kKinds = std::to_array<ProviderKind>({
      .base_url = "",
      .auth_header = "api-key",
      .auth_prefix = "",
-     .query = "api-version=2024-10-21",
+     .version_query = "api-version=",
+     .version = "2024-10-21",
      .chat = "/deployments/{model}/chat/completions",
      .embeddings = "/deployments/{model}/embeddings",
      .transcriptions = "/deployments/{model}/audio/transcriptions"},
@@ -132,7 +133,8 @@ const ProviderKind& openai_kind() {
   return kKinds.front();
 }
 
-std::string provider_path(const ProviderKind& kind, std::string_view path, std::string_view model) {
+std::string provider_path(const ProviderKind& kind, std::string_view path, std::string_view model,
+                          std::string_view version) {
   constexpr std::string_view kModel = "{model}";
   std::string out;
   const size_t at = path.find(kModel);
@@ -141,7 +143,11 @@ std::string provider_path(const ProviderKind& kind, std::string_view path, std::
     append_encoded(out, model);
     out += path.substr(at + kModel.size());
   }
-  if (!kind.query.empty()) out.append(path.find('?') == std::string_view::npos ? "?" : "&").append(kind.query);
+  if (!kind.version_query.empty()) {
+    out += path.find('?') == std::string_view::npos ? '?' : '&';
+    out += kind.version_query;
+    append_encoded(out, version.empty() ? kind.version : version);
+  }
   return out;
 }
 

@@ -19,8 +19,9 @@ struct ProviderKind {
   std::string_view base_url;  ///< empty: must be configured
   std::string_view auth_header = "Authorization";
   std::string_view auth_prefix = "Bearer ";
-  std::string_view fixed_header = {};  ///< "Name: value", sent with every request
-  std::string_view query = {};         ///< appended to every path
+  std::string_view fixed_header = {};   ///< "Name: value", sent with every request
+  std::string_view version_query = {};  ///< a parameter of every path: "api-version="
+  std::string_view version = {};        ///< its value, where none is configured
   std::string_view chat = "/chat/completions";
   std::string_view chat_stream = {};  ///< empty: as chat
   std::string_view models = "/models";
@@ -40,7 +41,9 @@ std::span<const ProviderKind> provider_kinds();
 const ProviderKind* find_provider_kind(std::string_view name);
 const ProviderKind& openai_kind();
 
-/// A path of a kind with its "{model}" percent-encoded in place and the kind's query appended.
-std::string provider_path(const ProviderKind& kind, std::string_view path, std::string_view model);
+/// A path of a kind with its "{model}" percent-encoded in place and the kind's version appended: `version`, or the
+/// kind's own when that is empty.
+std::string provider_path(const ProviderKind& kind, std::string_view path, std::string_view model,
+                          std::string_view version = {});
 
 }  // namespace tessera::llm

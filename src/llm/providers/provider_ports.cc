@@ -63,7 +63,7 @@ class ProviderPorts final : public core::EmbeddingsRelay,
     const std::string_view model = client_->upstream_name(request.model);
     TESSERA_CO_TRY(std::string body, relay_request_body(request.body, {model, true, kind(), RelayForm::responses}));
     TESSERA_CO_TRY(ProviderClient::Stream response,
-                   co_await client_->open(context, provider_path(kind(), kind().responses, model), std::move(body)));
+                   co_await client_->open(context, options().path(kind().responses, model), std::move(body)));
     TESSERA_CO_CHECK(co_await relay_events(*client_, context, *response.body,
                                            {options().name, options().api_key, true, RelayForm::responses},
                                            {sink, report}));
@@ -81,8 +81,8 @@ class ProviderPorts final : public core::EmbeddingsRelay,
     }
     FormText form = render_form(parts, free_boundary(parts));
     TESSERA_CO_TRY(ProviderClient::Stream response,
-                   co_await client_->open(context, provider_path(kind(), kind().transcriptions, model),
-                                          std::move(form.body), std::move(form.content_type)));
+                   co_await client_->open(context, options().path(kind().transcriptions, model), std::move(form.body),
+                                          std::move(form.content_type)));
     core::Transcription written;
     written.content_type = response.body->header("content-type").value_or("application/json");
     for (;;) {
@@ -117,8 +117,7 @@ class ProviderPorts final : public core::EmbeddingsRelay,
   }
 
   Task<base::Result<std::vector<std::string>>> list_models(const core::RequestContext& context) override {
-    TESSERA_CO_TRY(const std::string answer,
-                   co_await client_->call(context, provider_path(kind(), kind().models, {}), {}));
+    TESSERA_CO_TRY(const std::string answer, co_await client_->call(context, options().path(kind().models, {}), {}));
     co_return parse_model_list(options().name, answer);
   }
 
@@ -131,7 +130,7 @@ class ProviderPorts final : public core::EmbeddingsRelay,
     std::string path = fmt::format("{}/{}", kind().responses, ask.response_id);
     if (ask.verb == Verb::cancel) path += "/cancel";
     if (ask.verb == Verb::list_items) path += "/input_items";
-    path = provider_path(kind(), path, {});
+    path = options().path(path, {});
     if (!ask.query.empty()) path += (path.contains('?') ? "&" : "?") + ask.query;
     return path;
   }
@@ -151,8 +150,7 @@ class ProviderPorts final : public core::EmbeddingsRelay,
     begin(request.model, report);
     const std::string_view model = client_->upstream_name(request.model);
     TESSERA_CO_TRY(std::string body, relay_request_body(request.body, {model, false, kind(), RelayForm::responses}));
-    TESSERA_CO_TRY(std::string answer,
-                   co_await client_->call(context, provider_path(kind(), path, model), std::move(body)));
+    TESSERA_CO_TRY(std::string answer, co_await client_->call(context, options().path(path, model), std::move(body)));
     const RelayWatch watch{options().name, options().api_key, true, RelayForm::responses};
     TESSERA_CO_CHECK(read_relayed_object(watch, answer, report));
     co_return answer;

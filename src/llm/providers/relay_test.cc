@@ -122,6 +122,10 @@ TEST_F(Relay, AsksEachKindWhereItListens) {
   EXPECT_EQ(server.received().back().query, "api-version=2024-10-21");
   EXPECT_EQ(server.received().back().authorization, "");
   EXPECT_EQ(server.received().back().key_header, "secret-key");
+  const ProviderKind& azure = *find_provider_kind("azure");
+  EXPECT_EQ(provider_path(azure, azure.embeddings, "e"), "/deployments/e/embeddings?api-version=2024-10-21");
+  EXPECT_EQ(provider_path(azure, azure.embeddings, "e", "2025-04-01-preview"),
+            "/deployments/e/embeddings?api-version=2025-04-01-preview");
 }
 
 TEST_F(Relay, KindsAreSound) {

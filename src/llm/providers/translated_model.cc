@@ -50,7 +50,7 @@ Task<base::Result<std::string>> TranslatedModel::relay(const core::RequestContex
   const std::unique_ptr<AnswerReader> reader = native_reader(options, writer);
   const std::string_view path =
       sink != nullptr && !options.kind->chat_stream.empty() ? options.kind->chat_stream : options.kind->chat;
-  Call call{provider_path(*options.kind, path, model), std::move(body), *reader, writer, report};
+  Call call{options.path(path, model), std::move(body), *reader, writer, report};
   if (sink != nullptr) {
     TESSERA_CO_CHECK(co_await stream(context, call, *sink));
     co_return std::string();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "text/json_skim.h"
+#include "text/utf8.h"
 
 namespace tessera::llm {
 namespace {
@@ -25,7 +26,26 @@ std::string with_number(std::string_view object, std::string_view name, double v
   return fmt::format("{}{}{}", member, alone ? "" : ",", rest);
 }
 
+// Bytes of the first `characters` of the text, or of all of it.
+size_t bytes_of(std::string_view text, size_t characters) {
+  size_t at = 0;
+  while (at < text.size() && characters-- > 0) at += text::decode_utf8(text, at).size;
+  return at;
+}
+
 }  // namespace
+
+// What comes with the text (tool calls) goes with the last piece.
+core::Task<base::Result<>> Tap::in_pieces(core::ChatDelta delta) {
+  std::string_view rest = delta.text;
+  for (size_t end = bytes_of(rest, piece_max_); end < rest.size(); end = bytes_of(rest, piece_max_)) {
+    core::ChatDelta piece{std::string(rest.substr(0, end)), {}};
+    TESSERA_CO_CHECK(co_await deltas_->on_delta(std::move(piece)));
+    rest.remove_prefix(end);
+  }
+  core::ChatDelta last{std::string(rest), std::move(delta.extra_json)};
+  co_return co_await deltas_->on_delta(std::move(last));
+}
 
 const core::ChatRequest& GenerateLeg::completed(const core::ModelProfile* profile) {
   const core::ModelProfile unknown;

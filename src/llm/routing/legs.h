@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -45,8 +46,12 @@ class Tap final : public core::RelaySink, public core::ChatSink {
     return speaks() ? events_->on_events(events) : lost();
   }
   core::Task<base::Result<>> on_delta(core::ChatDelta delta) override {
-    return speaks() ? deltas_->on_delta(std::move(delta)) : lost();
+    if (!speaks()) return lost();
+    if (piece_max_ > 0 && delta.text.size() > piece_max_) return in_pieces(std::move(delta));
+    return deltas_->on_delta(std::move(delta));
   }
+  /// Longer pieces of text are cut: ModelProfile::stream_chunk_size.
+  void cut_pieces(int64_t characters) { piece_max_ = static_cast<size_t>(characters); }
   [[nodiscard]] bool started() const { return started_; }
 
  private:
@@ -55,6 +60,7 @@ class Tap final : public core::RelaySink, public core::ChatSink {
     started_ = gate_ == nullptr || gate_->claim(leg_);
     return started_;
   }
+  core::Task<base::Result<>> in_pieces(core::ChatDelta delta);
   static core::Task<base::Result<>> lost() {
     co_return base::fail(base::Code::cancelled, "HEDGE_LOST", "another call answered first");
   }
@@ -63,6 +69,7 @@ class Tap final : public core::RelaySink, public core::ChatSink {
   core::ChatSink* deltas_;
   Gate* gate_ = nullptr;
   size_t leg_ = 0;
+  size_t piece_max_ = 0;  // characters; 0: pieces stay as they are
   bool started_ = false;
 };
 
@@ -106,6 +113,7 @@ struct GenerateLeg {
   core::Task<Result> start(core::ChatModel& model, const core::ModelProfile* profile,
                            const core::RequestContext& context) {
     const core::ChatRequest& request = completed(profile);
+    if (profile != nullptr) tap.cut_pieces(profile->stream_chunk_size);
     return model.generate(context, request, ask.sink == nullptr ? nullptr : &tap);
   }
   [[nodiscard]] bool streams() const { return ask.sink != nullptr; }

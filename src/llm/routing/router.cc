@@ -1,13 +1,14 @@
 #include "llm/routing/router.h"
 
 #include <algorithm>
-#include <numeric>
+#include <array>
 #include <tuple>
 
 #include "async/channel.h"
 #include "async/deadline.h"
 #include "async/task_scope.h"
 #include "llm/routing/legs.h"
+#include "llm/routing/schedule.h"
 
 namespace tessera::llm {
 namespace {
@@ -17,37 +18,12 @@ using base::Error;
 using base::Millis;
 using core::Task;
 
-constexpr size_t kScheduleMax = 256;
 constexpr Millis kRest{1'000};        // after a 429 that does not say how long
 constexpr Millis kQuotaRest{60'000};  // a spent quota does not come back soon
 constexpr Millis kRestMax{300'000};
 
 constexpr uint32_t bit(size_t which) {
   return 1U << which;
-}
-
-// Smooth weighted round robin over one period: each member as often as its weight says, spread evenly.
-std::vector<uint8_t> schedule_of(const std::vector<Candidate>& candidates, const std::vector<uint8_t>& members) {
-  int64_t divisor = 0;
-  for (const uint8_t i : members) divisor = std::gcd(divisor, candidates[i].weight);
-  std::vector<std::pair<int64_t, int64_t>> shares;  // weight, credit
-  int64_t total = 0;
-  for (const uint8_t i : members) {
-    shares.emplace_back(divisor == 0 ? 1 : candidates[i].weight / divisor, 0);
-    total += shares.back().first;
-  }
-  std::vector<uint8_t> schedule;
-  const size_t length = std::min(static_cast<size_t>(total), kScheduleMax);
-  while (schedule.size() < length) {
-    size_t best = 0;
-    for (size_t i = 0; i < shares.size(); ++i) {
-      shares[i].second += shares[i].first;
-      if (shares[i].second > shares[best].second) best = i;
-    }
-    shares[best].second -= total;
-    schedule.push_back(members[best]);
-  }
-  return schedule;
 }
 
 }  // namespace
@@ -59,6 +35,7 @@ struct Router::Progress {
   uint32_t tried = 0;     // in this round; unfit ones included
   uint32_t hopeless = 0;  // not to be tried again
   int64_t calls = 0;
+  std::array<uint8_t, kCandidatesMax> calls_of{};
   int64_t round = 1;
   bool limited = false;  // the last failure was a rate limit
   std::optional<Error> error;
@@ -97,6 +74,9 @@ Router::Router(std::vector<Candidate> candidates, RouterOptions options, const b
   for (Candidate& candidate : candidates) {  // by group, each in the order given
     candidates_.insert(std::ranges::upper_bound(candidates_, candidate.group, {}, &Candidate::group),
                        std::move(candidate));
+  }
+  for (const Candidate& candidate : candidates_) {
+    options_.attempts_max = std::max(options_.attempts_max, candidate.attempts_max);
   }
   if (!options_.sleep) {
     options_.sleep = [](Millis pause, async::CancelToken token) { return async::sleep_for(pause, std::move(token)); };
@@ -237,7 +217,17 @@ Error Router::final_error(Progress& progress) const {
 std::optional<Millis> Router::hedge_delay(size_t which) const {
   if (!options_.hedge || candidates_.size() < 2) return std::nullopt;
   if (options_.hedge_after > Millis(0)) return options_.hedge_after;
-  return latencies_[which].p95();
+  if (const auto known = latencies_[which].p95()) return known;
+  const core::ModelProfile* profile = candidates_[which].profile;
+  if (profile == nullptr || profile->usual_latency == Millis(0)) return std::nullopt;
+  return 2 * profile->usual_latency;
+}
+
+void Router::spend(Progress& progress, size_t which) const {
+  ++progress.calls;
+  const int64_t limit = candidates_[which].attempts_max;
+  if (progress.calls_of[which] < UINT8_MAX) ++progress.calls_of[which];
+  if (limit > 0 && progress.calls_of[which] >= limit) progress.hopeless |= bit(which);
 }
 
 void Router::count(const Progress& progress, size_t which) const {
@@ -281,7 +271,7 @@ Task<typename Leg::Result> Router::drive(const core::RequestContext& context, ty
       continue;
     }
     count(progress, which);
-    ++progress.calls;
+    spend(progress, which);
     std::optional<Leg> leg;
     const auto delay = hedge_delay(which);
     if (delay) {
@@ -328,7 +318,7 @@ bool Router::take_spare_turn(Progress& progress, Turn& turn) {
     return false;
   }
   progress.tried |= bit(turn.which);
-  ++progress.calls;
+  spend(progress, turn.which);
   if (endpoint.counters().hedges != nullptr) endpoint.counters().hedges->increment();
   return true;
 }

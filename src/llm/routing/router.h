@@ -21,6 +21,7 @@ struct Candidate {
   const core::ModelProfile* profile = nullptr;  ///< may be null, else outlives the router
   int64_t weight = 1;                           ///< share of its group's calls; 0: only when the others fail
   int64_t group = 0;
+  int64_t attempts_max = 0;         ///< calls of it for one request; 0: as the router's
   bool only_on_rate_limit = false;  ///< the cheaper model that takes over when others ask to slow down
   /// For callers that are limited to some models: these may use it under one of these names. Empty: whoever may use the
   /// router's own name.
@@ -31,10 +32,11 @@ struct Candidate {
 using Sleep = std::function<core::Task<base::Result<>>(base::Millis, async::CancelToken)>;
 
 struct RouterOptions {
-  int64_t attempts_max = 3;  ///< calls for one request, or as many as there are candidates where that is more
+  int64_t attempts_max = 3;  ///< calls for one request, or as many as there are candidates, or as one of them allows
+                             ///< itself, where that is more
   BackoffOptions backoff;
   bool hedge = false;           ///< ask a second candidate when the first is slow
-  base::Millis hedge_after{0};  ///< how slow; 0: slower than 95 % of its last calls (none known: no hedging)
+  base::Millis hedge_after{0};  ///< how slow; 0: slower than 95 % of its last calls (none known: than twice usual)
   Sleep sleep;                  ///< empty: async::sleep_for
 };
 
@@ -85,6 +87,8 @@ class Router final : public core::ChatModel {
   [[nodiscard]] core::Task<base::Result<Turn>> take_turn(const core::RequestContext& context, size_t which);
   /// Tells the endpoint how the call went, and the progress what to do next.
   void settle(Progress& progress, Turn& turn, const base::Error* error);
+  /// One more call of it; the last that its limit allows is noted.
+  void spend(Progress& progress, size_t which) const;
   [[nodiscard]] std::optional<base::Millis> pause_of(const Progress& progress, const core::RequestContext& context);
   [[nodiscard]] base::Error final_error(Progress& progress) const;
   [[nodiscard]] std::optional<base::Millis> hedge_delay(size_t which) const;

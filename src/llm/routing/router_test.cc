@@ -28,6 +28,7 @@ class Routing : public ::testing::Test {
     int64_t weight = 1;
     bool only_on_rate_limit = false;
     std::vector<std::string> names = {};
+    int64_t attempts_max = 0;
   };
 
   Router& build(const std::vector<Way>& ways) {
@@ -48,6 +49,7 @@ class Routing : public ::testing::Test {
       candidate.weight = ways[i].weight;
       candidate.only_on_rate_limit = ways[i].only_on_rate_limit;
       candidate.names = ways[i].names;
+      candidate.attempts_max = ways[i].attempts_max;
       candidate.profile = profile;
       candidates.push_back(candidate);
     }
@@ -381,6 +383,57 @@ TEST_F(Routing, SaysWhenToComeBackWhileAllBreakersAreOpen) {
   EXPECT_EQ(refused.error().name, "PROVIDER_CIRCUIT_OPEN");
   EXPECT_EQ(refused.error().retry_after, Millis(5000));
   EXPECT_EQ(model(0).calls(), 5);
+}
+
+TEST_F(Routing, AProvidersOwnLimitOfTriesCounts) {
+  options.attempts_max = 3;
+  build({{.attempts_max = 1}});
+  model(0).otherwise(down());
+  EXPECT_FALSE(relay());
+  EXPECT_EQ(model(0).calls(), 1);
+  build({{.attempts_max = 5}});
+  model(0).otherwise(down());
+  EXPECT_FALSE(relay());
+  EXPECT_EQ(model(0).calls(), 5) << "more than others";
+  build({{.attempts_max = 1}, {.group = 1, .attempts_max = 2}});
+  model(0).otherwise(down());
+  model(1).otherwise(down());
+  EXPECT_FALSE(relay());
+  EXPECT_EQ(model(0).calls(), 1);
+  EXPECT_EQ(model(1).calls(), 2);
+}
+
+TEST_F(Routing, HedgesByTheUsualLatencyBeforeAnythingIsMeasured) {
+  core::ModelProfile own;
+  own.usual_latency = Millis(2);
+  profile = &own;
+  options.hedge = true;
+  build({{}, {.group = 1}});
+  model(0).play({{.hang = true}});
+  EXPECT_EQ(*relay(), "b:answer");
+  EXPECT_EQ(hedges.value(), 1u);
+}
+
+TEST_F(Routing, StreamsThatAreWrittenHereAreCutAsTheProfileSays) {
+  core::ModelProfile own;
+  own.stream_chunk_size = 4;
+  profile = &own;
+  build({{}});
+  model(0).play({{.pieces = {"abc", "d\u00e9fghijk", "1234"}}});
+  struct Deltas final : core::ChatSink {
+    core::Task<base::Result<>> on_delta(core::ChatDelta delta) override {
+      pieces.push_back(std::move(delta.text));
+      co_return base::Result<>{};
+    }
+    std::vector<std::string> pieces;
+  } reader;
+  EXPECT_TRUE(generate(&reader));
+  EXPECT_THAT(reader.pieces, ::testing::ElementsAre("abc", "d\u00e9fg", "hijk", "1234"));
+  // Another's events are relayed as they come.
+  model(0).play({{.pieces = {"abcdefghijk"}}});
+  Reader events;
+  EXPECT_TRUE(relay(&events));
+  EXPECT_EQ(events.text, "abcdefghijk");
 }
 
 TEST_F(Routing, HedgesASlowCall) {
