@@ -120,8 +120,8 @@ TEST_F(AccountedTest, PaysWhatTheProviderSays) {
   EXPECT_EQ(report_.usage.cost, Money{6 * 1'000'000 + 4 * 500'000 + 3 * 2'000'000});
   EXPECT_EQ(sum().cost, report_.usage.cost);
   EXPECT_EQ(sum().cached_prompt_tokens, 4);
-  AccountedModel batch(script_, "p", parts_, true);
-  ASSERT_TRUE(relay(batch).has_value());
+  script_->told.usage.tier = core::PriceTier::batch;
+  ASSERT_TRUE(relay(model_).has_value());
   EXPECT_EQ(report_.usage.cost, Money{6 * 500'000 + 4 * 250'000 + 3 * 1'000'000});
   EXPECT_EQ(sum().calls, 2);
 }

@@ -65,6 +65,7 @@ class StubbornLedger final : public core::Ledger {
   core::Task<base::Result<int64_t>> erase_user(core::Tenant tenant, std::string user_id) override {
     return inner_.erase_user(std::move(tenant), std::move(user_id));
   }
+  core::Task<base::Result<std::vector<core::LedgerEntry>>> load_held() override { return inner_.load_held(); }
   std::atomic<bool> failing{false};
 
  private:

@@ -20,6 +20,8 @@ using core::Task;
 constexpr int64_t kTotalsMax = 100'000;
 // How long a question or a new budget waits for the ledger.
 constexpr base::Millis kWriteWait{5000};
+// How often somebody looks for responses in the background that were waited for long enough.
+constexpr base::Millis kOverdueEvery{std::chrono::minutes(10)};
 
 CallOwner owner_of(const LedgerEntry& entry) {
   return {.app_id = entry.tenant.app_id, .key_id = entry.key_id, .user_id = entry.user_id, .workflow = entry.workflow};
@@ -56,6 +58,7 @@ const std::string& subject_of(const LedgerEntry& entry, core::BudgetScope scope)
 
 bool counts_for(const Budget& budget, const LedgerEntry& entry, int64_t begin_ms) {
   if (entry.tenant != budget.tenant || entry.at_ms < begin_ms) return false;
+  if (entry.outcome == core::CallOutcome::held) return false;
   if (budget.scope == core::BudgetScope::app) return true;
   const std::string& subject = subject_of(entry, budget.scope);
   return !subject.empty() && (budget.subject == "*" || budget.subject == subject);
@@ -106,7 +109,15 @@ Task<base::Result<>> Spending::load() {
     const std::lock_guard lock(mutex_);
     TESSERA_CO_CHECK(table_.put(std::move(budget), totals, now_ms));
   }
+  TESSERA_CO_TRY(std::vector<LedgerEntry> held, co_await means_.ledger.load_held());
+  for (LedgerEntry& entry : held) {
+    const std::lock_guard lock(mutex_);
+    BudgetHold hold = table_.hold_anyway(owner_of(entry), entry.cost, now_ms);
+    std::pair id(entry.tenant.app_id, entry.response_id);
+    held_.try_emplace(std::move(id), Held{std::move(entry), std::move(hold)});
+  }
   scope_.spawn([this](async::CancelToken token) { return write_loop(std::move(token)); });
+  scope_.spawn([this](async::CancelToken token) { return overdue_loop(std::move(token)); });
   co_return base::Result<>{};
 }
 
@@ -117,6 +128,7 @@ bool Spending::stop(base::Millis grace) {
   }
   filled_.ring();
   hurry_.ring();
+  closing_.ring();
   scope_.close();
   if (!scope_.join_blocking(grace)) {
     scope_.cancel();
@@ -195,15 +207,84 @@ void Spending::settle(BudgetHold hold, LedgerEntry entry) {
   bool wakes = false;
   {
     const std::lock_guard lock(mutex_);
-    // In the lock, so that times do not decrease in the queue by much and a budget's period is that of its entry.
-    entry.at_ms = means_.clock.unix_ms();
-    table_.settle(owner_of(entry), hold, entry.cost, entry.at_ms);
     --under_way_;
     wakes = waiting_.empty();
-    waiting_.push_back(std::move(entry));
-    ++settled_;
+    settle_locked(std::move(hold), std::move(entry));
   }
   if (wakes) filled_.ring();
+}
+
+// In the lock, so that times do not decrease in the queue by much and a budget's period is that of its entry.
+void Spending::settle_locked(BudgetHold hold, LedgerEntry entry) {
+  entry.at_ms = means_.clock.unix_ms();
+  table_.settle(owner_of(entry), hold, entry.cost, entry.at_ms);
+  waiting_.push_back(std::move(entry));
+  ++settled_;
+}
+
+void Spending::keep_held(BudgetHold hold, LedgerEntry entry) {
+  {
+    const std::lock_guard lock(mutex_);
+    --under_way_;
+    std::pair id(entry.tenant.app_id, entry.response_id);
+    if (held_.size() >= options_.held_max || held_.contains(id)) {
+      settle_locked(std::move(hold), std::move(entry));
+    } else {
+      entry.outcome = core::CallOutcome::held;
+      entry.at_ms = means_.clock.unix_ms();
+      waiting_.push_back(entry);
+      ++settled_;
+      held_.try_emplace(std::move(id), Held{std::move(entry), std::move(hold)});
+    }
+  }
+  filled_.ring();
+}
+
+std::optional<LedgerEntry> Spending::find_held(const core::Tenant& tenant, std::string_view response_id) const {
+  const std::lock_guard lock(mutex_);
+  if (held_.empty()) return std::nullopt;
+  const auto found = held_.find({tenant.app_id, std::string(response_id)});
+  if (found == held_.end()) return std::nullopt;
+  return found->second.entry;
+}
+
+bool Spending::settle_held(LedgerEntry entry) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = held_.find({entry.tenant.app_id, entry.response_id});
+    if (found == held_.end()) return false;
+    BudgetHold hold = std::move(found->second.hold);
+    entry.user_id = found->second.entry.user_id;  // which may have been erased meanwhile
+    held_.erase(found);
+    settle_locked(std::move(hold), std::move(entry));
+  }
+  filled_.ring();
+  return true;
+}
+
+// Nobody asks any more: what may have been spent was.
+void Spending::settle_overdue() {
+  const int64_t before_ms = means_.clock.unix_ms() - options_.held_for.count();
+  std::vector<LedgerEntry> overdue;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, held] : held_) {
+      if (held.entry.at_ms <= before_ms) overdue.push_back(held.entry);
+    }
+  }
+  for (LedgerEntry& entry : overdue) {
+    entry.outcome = core::CallOutcome::complete;
+    settle_held(std::move(entry));
+  }
+}
+
+Task<> Spending::overdue_loop(async::CancelToken token) {
+  for (;;) {
+    settle_overdue();
+    (void)co_await closing_.wait({.deadline = means_.clock.now() + kOverdueEvery, .token = token});
+    const std::lock_guard lock(mutex_);
+    if (token.cancelled() || stopping_) co_return;
+  }
 }
 
 base::Result<> Spending::note(LedgerEntry entry) {
@@ -275,6 +356,7 @@ Task<bool> Spending::write_batch() {
 }
 
 Task<base::Result<>> Spending::flush() {
+  settle_overdue();
   async::Waiter waiter;
   {
     const std::lock_guard lock(mutex_);
@@ -364,6 +446,13 @@ Task<base::Result<std::vector<core::UsageRow>>> Spending::sum_usage(core::Ledger
 }
 
 core::Task<base::Result<int64_t>> Spending::erase_user(core::Tenant tenant, std::string user_id) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = held_.lower_bound({tenant.app_id, ""}); it != held_.end() && it->first.first == tenant.app_id;
+         ++it) {
+      if (it->second.entry.user_id == user_id) it->second.entry.user_id.clear();
+    }
+  }
   TESSERA_CO_CHECK(co_await flush());
   co_return co_await means_.ledger.erase_user(std::move(tenant), std::move(user_id));
 }

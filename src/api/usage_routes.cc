@@ -48,6 +48,7 @@ std::string usage_json(const std::vector<core::LedgerGroup>& groups, const std::
     out.field("calls", row.calls)
         .field("prompt_tokens", row.prompt_tokens)
         .field("cached_prompt_tokens", row.cached_prompt_tokens)
+        .field("cache_write_tokens", row.cache_write_tokens)
         .field("completion_tokens", row.completion_tokens)
         .key("cost_usd")
         .raw(core::usd_text(row.cost))
@@ -74,10 +75,11 @@ std::string usage_json(const std::vector<core::LedgerGroup>& groups, const std::
 std::string usage_csv(const std::vector<core::LedgerGroup>& groups, const std::vector<core::UsageRow>& rows) {
   std::string out;
   for (const core::LedgerGroup group : groups) out.append(name_of(group)).append(",");
-  out += "calls,prompt_tokens,cached_prompt_tokens,completion_tokens,cost_usd\r\n";
+  out += "calls,prompt_tokens,cached_prompt_tokens,cache_write_tokens,completion_tokens,cost_usd\r\n";
   for (const core::UsageRow& row : rows) {
     for (const std::string& key : row.keys) out.append(csv_value(key)).append(",");
-    for (const int64_t number : {row.calls, row.prompt_tokens, row.cached_prompt_tokens, row.completion_tokens}) {
+    for (const int64_t number :
+         {row.calls, row.prompt_tokens, row.cached_prompt_tokens, row.cache_write_tokens, row.completion_tokens}) {
       out.append(std::to_string(number)).append(",");
     }
     out.append(core::usd_text(row.cost)).append("\r\n");

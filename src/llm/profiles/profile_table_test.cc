@@ -117,10 +117,5 @@ TEST(ParsePrice, IsExactOrRefuses) {
   }
 }
 
-TEST(CostOf, CountsCachedTokensAtTheirPrice) {
-  const core::Price price{{150'000}, {75'000}, {600'000}};
-  EXPECT_EQ(core::cost_of(price, 1000, 400, 10).pico_usd, 600 * 150'000 + 400 * 75'000 + 10 * 600'000);
-}
-
 }  // namespace
 }  // namespace tessera::llm

@@ -26,19 +26,24 @@ int64_t count_of(std::string_view value) {
   return std::max<int64_t>(0, text::json_integer(value).value_or(0));
 }
 
-// Reads the details at the cursor.
-int64_t cached_of(JsonCursor& at) {
-  int64_t cached = 0;
+// Reads the details at the cursor. Servers that pass other dialects on say here what went into a cache.
+void read_prompt_details(JsonCursor& at, core::Usage& usage) {
   if (at.peek() != JsonKind::object) {
     at.skip();
-    return cached;
+    return;
   }
   at.enter_object();
+  usage.cached_prompt_tokens = 0;
   for (std::string_view key; at.next_member(key);) {
     const std::string_view value = at.skip();
-    if (key == "cached_tokens") cached = count_of(value);
+    if (key == "cached_tokens") usage.cached_prompt_tokens = count_of(value);
+    if (key == "cache_creation_tokens" || key == "cache_write_tokens") usage.cache_write_tokens = count_of(value);
   }
-  return cached;
+}
+
+core::PriceTier tier_of(std::string_view value) {
+  return value.size() > 2 && value.front() == '"' ? price_tier(value.substr(1, value.size() - 2))
+                                                  : core::PriceTier::standard;
 }
 
 // Reads the usage at the cursor.
@@ -51,12 +56,13 @@ void read_usage(JsonCursor& at, core::RelayReport& report) {
   core::Usage& usage = report.usage;
   for (std::string_view key; at.next_member(key);) {
     if (key == "prompt_tokens_details" || key == "input_tokens_details") {
-      usage.cached_prompt_tokens = cached_of(at);
+      read_prompt_details(at, usage);
       continue;
     }
     const std::string_view value = at.skip();
     if (key == "prompt_tokens" || key == "input_tokens") usage.prompt_tokens = count_of(value);
     if (key == "completion_tokens" || key == "output_tokens") usage.completion_tokens = count_of(value);
+    if (key == "cache_creation_input_tokens") usage.cache_write_tokens = count_of(value);
     if (key == "prompt_cache_hit_tokens") usage.cached_prompt_tokens = count_of(value);
   }
   report.usage_reported |= at.ok();
@@ -135,6 +141,12 @@ void note_choice(const ChoiceSeen& seen, core::RelayReport& report) {
 
 }  // namespace
 
+core::PriceTier price_tier(std::string_view service_tier) {
+  if (service_tier == "flex" || service_tier == "batch") return core::PriceTier::batch;
+  if (service_tier == "priority") return core::PriceTier::priority;
+  return core::PriceTier::standard;
+}
+
 base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view body, core::RelayReport& report) {
   JsonCursor at(body);
   bool choices = false;
@@ -156,6 +168,7 @@ base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view bod
     }
     const std::string_view value = at.skip();
     if (key == "model" && kind == JsonKind::string) report.model = text::json_text(value).value_or("");
+    if (key == "service_tier") report.usage.tier = tier_of(value);
     if (key == "error" && kind != JsonKind::null) error = value;
   }
   if (!at.at_end()) return std::unexpected(bad_response(watch.provider, "something that is not JSON"));
@@ -171,6 +184,47 @@ void read_usage_of(std::string_view body, core::RelayReport& report) {
   if (usage != nullptr && usage->kind == JsonKind::object) read_usage(usage->value, report);
 }
 
+namespace {
+
+// Tier, output, status and usage of an answer without choices.
+void read_object(const std::vector<JsonMember>& members, core::RelayReport& report) {
+  const JsonMember* model = text::find_member(members, "model");
+  if (model != nullptr) report.model = text::json_text(model->value).value_or(report.model);
+  const JsonMember* tier = text::find_member(members, "service_tier");
+  if (tier != nullptr) report.usage.tier = tier_of(tier->value);
+  const JsonMember* output = text::find_member(members, "output");
+  if (output != nullptr) {
+    JsonCursor at(output->value);
+    report.answer_bytes += answer_bytes(at, {}, 0);
+  }
+  const JsonMember* usage = text::find_member(members, "usage");
+  if (usage != nullptr && usage->kind == JsonKind::object) read_usage(usage->value, report);
+  const JsonMember* status = text::find_member(members, "status");
+  if (status == nullptr) return;
+  report.finish_reason = status->value == "\"incomplete\"" ? "length" : "stop";
+  if (status->value != "\"queued\"" && status->value != "\"in_progress\"") return;
+  // What it has used is not known before its end.
+  const JsonMember* id = text::find_member(members, "id");
+  if (id != nullptr) report.background_id = text::json_text(id->value).value_or("");
+  report.usage_reported = false;
+}
+
+bool is_true(const std::vector<JsonMember>& members, std::string_view name) {
+  const JsonMember* const member = text::find_member(members, name);
+  return member != nullptr && member->value == "true";
+}
+
+}  // namespace
+
+void read_stored_response(std::string_view body, core::RelayReport& report) {
+  std::vector<JsonMember> members;
+  if (!text::skim_json_object(body, members)) return;
+  const JsonMember* status = text::find_member(members, "status");
+  if (status == nullptr || status->kind != JsonKind::string) return;
+  read_object(members, report);
+  report.finish_reason = text::json_text(status->value).value_or("");
+}
+
 base::Result<> read_relayed_object(const RelayWatch& watch, std::string_view body, core::RelayReport& report) {
   std::vector<JsonMember> members;
   if (!text::skim_json_object(body, members)) {
@@ -180,16 +234,7 @@ base::Result<> read_relayed_object(const RelayWatch& watch, std::string_view bod
   if (error != nullptr && error->kind != JsonKind::null) {
     return std::unexpected(relayed_error(watch.provider, error->value, watch.secret));
   }
-  const JsonMember* model = text::find_member(members, "model");
-  if (model != nullptr) report.model = text::json_text(model->value).value_or(report.model);
-  const JsonMember* output = text::find_member(members, "output");
-  if (output != nullptr) {
-    JsonCursor at(output->value);
-    report.answer_bytes += answer_bytes(at, {}, 0);
-  }
-  const JsonMember* status = text::find_member(members, "status");
-  if (status != nullptr) report.finish_reason = status->value == "\"incomplete\"" ? "length" : "stop";
-  read_usage_of(body, report);
+  read_object(members, report);
   return {};
 }
 
@@ -295,6 +340,8 @@ bool RelayStream::take_data(std::string_view data) {
       usage = true;
     } else if (key == "model" && kind == JsonKind::string && report_.model.empty()) {
       report_.model = text::json_text(value).value_or("");
+    } else if (key == "service_tier") {
+      report_.usage.tier = tier_of(value);
     } else if (key == "x_groq") {
       read_groq(value, report_);
     } else if (key == "error" && kind != JsonKind::null) {
@@ -327,6 +374,11 @@ bool RelayStream::take_response_event(std::string_view data) {
     std::vector<JsonMember> inner;
     const bool nested = response != nullptr && text::skim_json_object(response->value, inner).has_value();
     const JsonMember* error = text::find_member(nested ? inner : members, "error");
+    if (nested) {
+      read_usage_of(response->value, report_);
+      report_.background_id.clear();
+      report_.finish_reason = "failed";
+    }
     fail(relayed_error(watch_.provider, error != nullptr ? error->value : data, watch_.secret));
     return false;
   }
@@ -342,6 +394,14 @@ bool RelayStream::take_response_event(std::string_view data) {
       return false;
     }
     report_.model = said.model;
+    // One that is made in the background goes on when its reader leaves.
+    report_.background_id.clear();
+    if (!said.background_id.empty()) {
+      std::vector<JsonMember> inner;
+      if (text::skim_json_object(response->value, inner) && is_true(inner, "background")) {
+        report_.background_id = std::move(said.background_id);
+      }
+    }
     if (last) {
       seen_ = finished_ = 1;
       report_.finish_reason = said.finish_reason;

@@ -232,6 +232,27 @@ CREATE TABLE response_owners(
   created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX response_owners_by_age ON response_owners(created_at_ms);
+)sql",
+                                                            R"sql(
+ALTER TABLE ledger ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage_days ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE held_calls(
+  app_id TEXT NOT NULL,
+  call_id TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  request_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  workflow TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  cost_pico_usd INTEGER NOT NULL,
+  response_id TEXT NOT NULL,
+  PRIMARY KEY (app_id, call_id)
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 base::Result<int64_t> ask(Connection& connection, const char* sql) {

@@ -16,6 +16,7 @@ class SqliteLedger final : public core::Ledger {
   SqliteLedger(WriteQueue& writer, ReaderPool& readers) : writer_(writer), readers_(readers) {}
 
   core::Task<base::Result<>> append_entries(std::vector<core::LedgerEntry> entries) override;
+  core::Task<base::Result<std::vector<core::LedgerEntry>>> load_held() override;
   core::Task<base::Result<std::vector<core::UsageRow>>> sum_usage(core::LedgerFilter filter,
                                                                   std::vector<core::LedgerGroup> groups,
                                                                   int64_t limit) override;
