@@ -20,8 +20,6 @@ using core::Task;
 constexpr int64_t kTotalsMax = 100'000;
 // How long a question or a new budget waits for the ledger.
 constexpr base::Millis kWriteWait{5000};
-// How often somebody looks for responses in the background that were waited for long enough.
-constexpr base::Millis kOverdueEvery{std::chrono::minutes(10)};
 
 CallOwner owner_of(const LedgerEntry& entry) {
   return {.app_id = entry.tenant.app_id, .key_id = entry.key_id, .user_id = entry.user_id, .workflow = entry.workflow};
@@ -110,12 +108,7 @@ Task<base::Result<>> Spending::load() {
     TESSERA_CO_CHECK(table_.put(std::move(budget), totals, now_ms));
   }
   TESSERA_CO_TRY(std::vector<LedgerEntry> held, co_await means_.ledger.load_held());
-  for (LedgerEntry& entry : held) {
-    const std::lock_guard lock(mutex_);
-    BudgetHold hold = table_.hold_anyway(owner_of(entry), entry.cost, now_ms);
-    std::pair id(entry.tenant.app_id, entry.response_id);
-    held_.try_emplace(std::move(id), Held{std::move(entry), std::move(hold)});
-  }
+  adopt_held(std::move(held), now_ms);
   scope_.spawn([this](async::CancelToken token) { return write_loop(std::move(token)); });
   scope_.spawn([this](async::CancelToken token) { return overdue_loop(std::move(token)); });
   co_return base::Result<>{};
@@ -220,71 +213,6 @@ void Spending::settle_locked(BudgetHold hold, LedgerEntry entry) {
   table_.settle(owner_of(entry), hold, entry.cost, entry.at_ms);
   waiting_.push_back(std::move(entry));
   ++settled_;
-}
-
-void Spending::keep_held(BudgetHold hold, LedgerEntry entry) {
-  {
-    const std::lock_guard lock(mutex_);
-    --under_way_;
-    std::pair id(entry.tenant.app_id, entry.response_id);
-    if (held_.size() >= options_.held_max || held_.contains(id)) {
-      settle_locked(std::move(hold), std::move(entry));
-    } else {
-      entry.outcome = core::CallOutcome::held;
-      entry.at_ms = means_.clock.unix_ms();
-      waiting_.push_back(entry);
-      ++settled_;
-      held_.try_emplace(std::move(id), Held{std::move(entry), std::move(hold)});
-    }
-  }
-  filled_.ring();
-}
-
-std::optional<LedgerEntry> Spending::find_held(const core::Tenant& tenant, std::string_view response_id) const {
-  const std::lock_guard lock(mutex_);
-  if (held_.empty()) return std::nullopt;
-  const auto found = held_.find({tenant.app_id, std::string(response_id)});
-  if (found == held_.end()) return std::nullopt;
-  return found->second.entry;
-}
-
-bool Spending::settle_held(LedgerEntry entry) {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = held_.find({entry.tenant.app_id, entry.response_id});
-    if (found == held_.end()) return false;
-    BudgetHold hold = std::move(found->second.hold);
-    entry.user_id = found->second.entry.user_id;  // which may have been erased meanwhile
-    held_.erase(found);
-    settle_locked(std::move(hold), std::move(entry));
-  }
-  filled_.ring();
-  return true;
-}
-
-// Nobody asks any more: what may have been spent was.
-void Spending::settle_overdue() {
-  const int64_t before_ms = means_.clock.unix_ms() - options_.held_for.count();
-  std::vector<LedgerEntry> overdue;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [id, held] : held_) {
-      if (held.entry.at_ms <= before_ms) overdue.push_back(held.entry);
-    }
-  }
-  for (LedgerEntry& entry : overdue) {
-    entry.outcome = core::CallOutcome::complete;
-    settle_held(std::move(entry));
-  }
-}
-
-Task<> Spending::overdue_loop(async::CancelToken token) {
-  for (;;) {
-    settle_overdue();
-    (void)co_await closing_.wait({.deadline = means_.clock.now() + kOverdueEvery, .token = token});
-    const std::lock_guard lock(mutex_);
-    if (token.cancelled() || stopping_) co_return;
-  }
 }
 
 base::Result<> Spending::note(LedgerEntry entry) {

@@ -111,6 +111,7 @@ class Spending {
 
   [[nodiscard]] bool full_locked() const { return waiting_.size() + under_way_ >= options_.entries_max; }
   void settle_locked(BudgetHold hold, core::LedgerEntry entry);
+  void adopt_held(std::vector<core::LedgerEntry> entries, int64_t now_ms);
   void settle_overdue();
   core::Task<> overdue_loop(async::CancelToken token);
   core::Task<> write_loop(async::CancelToken token);

@@ -17,6 +17,48 @@ using base::Code;
 constexpr std::array<std::string_view, 7> kGroups = {"app", "key", "user", "workflow", "provider", "model", "day"};
 constexpr size_t kBudgetRowsMax = 10'000;
 
+void write_state(JsonWriter& out, const account::BudgetState& state) {
+  const core::Budget& budget = state.budget;
+  const core::Money used = account::add_saturated(state.spent, state.reserved);
+  out.begin_object()
+      .field("budget_id", budget.budget_id)
+      .field("scope", account::to_string(budget.scope))
+      .field("subject", state.subject)
+      .field("each", budget.subject == "*")
+      .field("period", account::to_string(budget.period))
+      .field("hard", budget.hard)
+      .key("limit_usd")
+      .raw(core::usd_text(budget.limit))
+      .key("spent_usd")
+      .raw(core::usd_text(state.spent))
+      .key("reserved_usd")
+      .raw(core::usd_text(state.reserved))
+      .key("left_usd")
+      .raw(core::usd_text(std::max(core::Money{}, budget.limit - used)));
+  out.key("resets_at");
+  if (state.resets_at_ms == 0) {
+    out.null();
+  } else {
+    out.text(base::format_rfc3339(state.resets_at_ms));
+  }
+  out.field("created_at", base::format_rfc3339(budget.created_at_ms)).end_object();
+}
+
+base::Result<int64_t> moment(const Call& call, std::string_view name, int64_t fallback) {
+  TESSERA_TRY(const std::string text, call.query(name));
+  if (text.empty()) return fallback;
+  return parse_moment(text, name);
+}
+
+base::Result<bool> wants_csv(const Call& call) {
+  TESSERA_TRY(const std::string format, call.query("format"));
+  if (format.empty()) return call.request.header("accept").value_or("").find("text/csv") != std::string_view::npos;
+  if (format == "csv" || format == "json") return format == "csv";
+  return base::fail(Code::invalid, "INVALID_FIELD", "'format' is json or csv.", std::string(), "format");
+}
+
+}  // namespace
+
 base::Result<std::vector<core::LedgerGroup>> parse_groups(std::string_view text) {
   std::vector<core::LedgerGroup> groups;
   while (!text.empty()) {
@@ -86,48 +128,6 @@ std::string usage_csv(const std::vector<core::LedgerGroup>& groups, const std::v
   }
   return out;
 }
-
-void write_state(JsonWriter& out, const account::BudgetState& state) {
-  const core::Budget& budget = state.budget;
-  const core::Money used = account::add_saturated(state.spent, state.reserved);
-  out.begin_object()
-      .field("budget_id", budget.budget_id)
-      .field("scope", account::to_string(budget.scope))
-      .field("subject", state.subject)
-      .field("each", budget.subject == "*")
-      .field("period", account::to_string(budget.period))
-      .field("hard", budget.hard)
-      .key("limit_usd")
-      .raw(core::usd_text(budget.limit))
-      .key("spent_usd")
-      .raw(core::usd_text(state.spent))
-      .key("reserved_usd")
-      .raw(core::usd_text(state.reserved))
-      .key("left_usd")
-      .raw(core::usd_text(std::max(core::Money{}, budget.limit - used)));
-  out.key("resets_at");
-  if (state.resets_at_ms == 0) {
-    out.null();
-  } else {
-    out.text(base::format_rfc3339(state.resets_at_ms));
-  }
-  out.field("created_at", base::format_rfc3339(budget.created_at_ms)).end_object();
-}
-
-base::Result<int64_t> moment(const Call& call, std::string_view name, int64_t fallback) {
-  TESSERA_TRY(const std::string text, call.query(name));
-  if (text.empty()) return fallback;
-  return parse_moment(text, name);
-}
-
-base::Result<bool> wants_csv(const Call& call) {
-  TESSERA_TRY(const std::string format, call.query("format"));
-  if (format.empty()) return call.request.header("accept").value_or("").find("text/csv") != std::string_view::npos;
-  if (format == "csv" || format == "json") return format == "csv";
-  return base::fail(Code::invalid, "INVALID_FIELD", "'format' is json or csv.", std::string(), "format");
-}
-
-}  // namespace
 
 base::Result<int64_t> parse_moment(std::string_view text, std::string_view param) {
   const auto wrong = [&] {

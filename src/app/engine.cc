@@ -120,7 +120,9 @@ struct Engine::Parts {
 
   Result<> open();
   std::function<std::shared_ptr<core::ChatModel>(std::shared_ptr<core::ChatModel>, std::string)> accounting();
-  account::AccountingParts accounting_parts(bool unpriced_is_free);
+  account::AccountingParts accounting_parts(bool unpriced_is_free) {
+    return {*spending, profiles, history_tokens, clock, ids, metrics, unpriced_is_free};
+  }
   void build_services();
   void collect();
 
@@ -206,10 +208,6 @@ Engine::Parts::accounting() {
                       std::ranges::any_of(settings->providers, at_home);
     return std::make_shared<account::AccountedModel>(std::move(model), std::move(provider), accounting_parts(free));
   };
-}
-
-account::AccountingParts Engine::Parts::accounting_parts(bool unpriced_is_free) {
-  return {*spending, profiles, history_tokens, clock, ids, metrics, unpriced_is_free};
 }
 
 void Engine::Parts::build_services() {

@@ -14,6 +14,7 @@
 #include "core/embedder.h"
 #include "llm/engines/local_engines.h"
 #include "llm/profiles/profile_table.h"
+#include "llm/routing/single_flight.h"
 #include "observe/metrics.h"
 #include "rag/embedder_table.h"
 #include "text/bpe.h"

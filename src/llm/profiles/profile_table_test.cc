@@ -27,6 +27,19 @@ TEST(ProfileTable, HasTheReferencePriceTable) {
   }
 }
 
+TEST(ProfileTable, HasPricesOfCacheWritesAndServiceTiers) {
+  const ProfileTable table;
+  const ModelProfile* sonnet = table.find("anthropic", "claude-sonnet-4-5-20250929");
+  ASSERT_NE(sonnet, nullptr);
+  EXPECT_EQ(sonnet->price.cache_write.pico_usd, 3'750'000);
+  EXPECT_EQ(sonnet->price.cache_write_long.pico_usd, 6'000'000);
+  EXPECT_EQ(sonnet->price_at(core::PriceTier::batch).cache_write.pico_usd, 1'875'000);
+  EXPECT_EQ(sonnet->price_at(core::PriceTier::priority), sonnet->price) << "nothing is known of it";
+  const ModelProfile* mini = table.find("openai", "gpt-5-mini");
+  EXPECT_EQ(mini->price_at(core::PriceTier::batch).completion.pico_usd, 1'000'000);
+  EXPECT_EQ(mini->price_at(core::PriceTier::priority).completion.pico_usd, 3'600'000);
+}
+
 TEST(ProfileTable, HasTheReferenceProfiles) {
   const ProfileTable table;
   struct Row {

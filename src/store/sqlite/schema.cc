@@ -278,6 +278,14 @@ base::Result<> step(Connection& connection, int64_t from) {
 
 }  // namespace
 
+base::Result<> check_schema(Connection& connection, const std::string& path) {
+  TESSERA_TRY(const int64_t application, ask(connection, "PRAGMA application_id"));
+  if (application != kApplicationId) return not_ours(path, "is not the database of a Tessera");
+  TESSERA_TRY(const int64_t version, ask(connection, "PRAGMA user_version"));
+  if (version != kSchemaVersion) return not_ours(path, "was written by another version, which has to read it");
+  return {};
+}
+
 base::Result<> migrate(Connection& connection, const std::string& path) {
   const auto application = ask(connection, "PRAGMA application_id");
   if (!application) {

@@ -19,4 +19,7 @@ inline constexpr int64_t kTextPartBytes = 32 * 1024;
 /// DATABASE_DAMAGED, STORAGE_FULL, STORAGE_FAILED.
 base::Result<> migrate(Connection& connection, const std::string& path);
 
+/// Whether it has this program's schema, for those who only read. Errors: invalid DATABASE_NOT_OURS.
+base::Result<> check_schema(Connection& connection, const std::string& path);
+
 }  // namespace tessera::store

@@ -7,6 +7,7 @@
 
 #include "store/ledger_rules.h"
 #include "store/rules.h"
+#include "store/sqlite/schema.h"
 
 namespace tessera::store {
 namespace {
@@ -234,6 +235,26 @@ Task<base::Result<std::vector<UsageRow>>> SqliteLedger::sum_usage(core::LedgerFi
                                                                   std::vector<LedgerGroup> groups, int64_t limit) {
   TESSERA_CO_CHECK(check_usage(filter, groups));
   co_return co_await readers_.run([&](Connection& db) { return read_usage(db, filter, groups, limit); });
+}
+
+base::Result<std::unique_ptr<LedgerFile>> LedgerFile::open(const std::string& path) {
+  TESSERA_TRY(auto connection, Connection::open(path, Connection::Mode::read_only));
+  TESSERA_CHECK(check_schema(*connection, path));
+  return std::unique_ptr<LedgerFile>(new LedgerFile(std::move(connection)));
+}
+
+base::Result<std::vector<std::string>> LedgerFile::list_apps() {
+  std::vector<std::string> apps;
+  Query query(*connection_, "SELECT DISTINCT app_id FROM usage_days ORDER BY app_id");
+  while (query.next()) apps.push_back(query.string(0));
+  TESSERA_CHECK(query.finish());
+  return apps;
+}
+
+base::Result<std::vector<UsageRow>> LedgerFile::sum_usage(const core::LedgerFilter& filter,
+                                                          const std::vector<LedgerGroup>& groups, int64_t limit) {
+  TESSERA_CHECK(check_usage(filter, groups));
+  return read_usage(*connection_, filter, groups, limit);
 }
 
 Task<base::Result<>> SqliteBudgets::put_budget(core::Budget budget) {
