@@ -223,7 +223,7 @@ test("usage by what was asked for, as JSON and as CSV", async () => {
   const csv = await server.get("/api/usage?group_by=user,model", { Accept: "text/csv" });
   assert.match(csv.headers.get("content-type"), /^text\/csv/);
   const lines = csv.text.trim().split("\r\n");
-  assert.equal(lines[0], "user,model,calls,prompt_tokens,cached_prompt_tokens,completion_tokens,cost_usd");
+  assert.equal(lines[0], "user,model,calls,prompt_tokens,cached_prompt_tokens,cache_write_tokens,completion_tokens,cost_usd");
   assert.ok(lines.some((line) => line.startsWith(`"'=cmd(""x""),1",${model},1,`)), csv.text);
   assert.equal((await server.get("/api/usage?format=csv&limit=1&group_by=user")).text.trim().split("\r\n").length, 2);
   assert.equal((await server.get("/api/usage?group_by=shoe")).json.error.param, "group_by");

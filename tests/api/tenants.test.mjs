@@ -69,7 +69,7 @@ test(`apps are apart (seed ${seed})`, async (t) => {
   const upstream = await provider();
   const config = join(temporaryDirectory(), "tessera.yaml");
   writeFileSync(config, `providers:\n  - {name: cloud, base_url: "http://127.0.0.1:${upstream.address().port}/v1", api_key: sk-tenants, location: cloud, models: [gpt-4o]}\n`);
-  const server = await Server.start({ directory, settings: { "auth.mode": "keys", "mock.enabled": true, "ingest.roots": notes, config } });
+  const server = await Server.start({ directory, settings: { "auth.mode": "keys", "mock.enabled": true, "ingest.roots": notes, "chat.default_model": "tessera/extractive", config } });
 
   const otherOf = (app) => apps.find((a) => a !== app);
   /** Asks as `app`; whatever comes back must hold nothing of the other's. */
