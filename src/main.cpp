@@ -33,6 +33,8 @@ int main(int argc, char** argv) {
       return config_reference(invocation);
     case Verb::keys:
       return keys(invocation, here);
+    case Verb::usage:
+      return usage(invocation, here);
     case Verb::models_list:
       return models_list(invocation, here);
     case Verb::models_suggest:

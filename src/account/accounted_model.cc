@@ -33,13 +33,6 @@ LedgerEntry entry_of(const core::RequestContext& context) {
   return entry;
 }
 
-void fill_usage(LedgerEntry& entry, const Usage& usage) {
-  constexpr int64_t kMax = 1'000'000'000;
-  entry.prompt_tokens = std::clamp<int64_t>(usage.prompt_tokens, 0, kMax);
-  entry.cached_prompt_tokens = std::clamp<int64_t>(usage.cached_prompt_tokens, 0, entry.prompt_tokens);
-  entry.completion_tokens = std::clamp<int64_t>(usage.completion_tokens, 0, kMax);
-}
-
 // Counts the bytes of an answer on its way.
 class CountedSink final : public core::ChatSink {
  public:
@@ -65,13 +58,25 @@ class AccountedModel::OpenCall {
     profile_ = parts_.profiles.find(model.provider_, name);
     name_ = profile_ != nullptr ? std::string_view(profile_->id) : name.substr(0, kModelNameMax);
     priced_ = profile_ != nullptr && profile_->price_known;
-    if (priced_) price_ = model.batch_ ? profile_->batch_price : profile_->price;
+    if (priced_) price_ = profile_->price;
   }
   ~OpenCall() {
     if (open_) close(CallOutcome::cancelled, {}, false);
   }
   OpenCall(const OpenCall&) = delete;
   OpenCall& operator=(const OpenCall&) = delete;
+
+  /// Takes what its request asks for at a higher price into account for the reservation.
+  void look_into(std::string_view request) {
+    if (!priced_) return;
+    if (profile_->priority_price != core::Price{} && request.contains("\"priority\"")) {
+      price_ = profile_->priority_price;
+    }
+    if (price_.cache_write > price_.prompt && request.contains("cache_control")) {
+      const bool lasting = price_.cache_write_long > price_.cache_write && request.contains("\"1h\"");
+      price_.prompt = lasting ? price_.cache_write_long : price_.cache_write;
+    }
+  }
 
   /// `estimate` makes a CallEstimate; asked for only when a budget wants to know, and only where a bound that is
   /// cheaper and higher, which `bound` may give, does not fit many times over.
@@ -103,7 +108,7 @@ class AccountedModel::OpenCall {
   /// `usage` is what is to be paid, and gets its cost.
   void close(CallOutcome outcome, Usage& usage, bool estimated) {
     open_ = false;
-    usage.cost = charge(price_, usage);
+    usage.cost = priced_ ? charge(profile_->price_at(usage.tier), usage) : core::Money{};
     LedgerEntry entry = entry_of(context_);
     entry.call_id = parts_.ids.next();
     entry.provider = model_.provider_;
@@ -114,6 +119,24 @@ class AccountedModel::OpenCall {
     entry.cost = usage.cost;
     if (!priced_ && entry.prompt_tokens + entry.completion_tokens > 0) parts_.metrics.unpriced_calls.increment();
     parts_.spending.settle(std::move(hold_), std::move(entry));
+  }
+
+  /// The provider goes on in the background: what is held stays held until somebody learns what the response used.
+  template <class F>
+  void keep_held(const std::string& response_id, F estimate) {
+    open_ = false;
+    if (!estimate_) estimate_ = estimate(profile_);
+    LedgerEntry entry = entry_of(context_);
+    entry.call_id = parts_.ids.next();
+    entry.provider = model_.provider_;
+    entry.model = name_;
+    entry.estimated = true;
+    entry.response_id = response_id;
+    fill_usage(
+        entry,
+        {.prompt_tokens = estimate_->prompt_bound, .completion_tokens = estimate_->completion_bound, .cost = {}});
+    entry.cost = cost_of(*estimate_);
+    parts_.spending.keep_held(std::move(hold_), std::move(entry));
   }
 
   /// What an answer of so many bytes is taken for, when the provider did not say.
@@ -140,7 +163,7 @@ class AccountedModel::OpenCall {
   const core::RequestContext& context_;
   const core::ModelProfile* profile_ = nullptr;
   std::string_view name_;  // of the profile or the request
-  core::Price price_;
+  core::Price price_;      // the highest that it may be charged by
   bool priced_ = false;
   std::optional<CallEstimate> estimate_;
   BudgetHold hold_;
@@ -156,9 +179,8 @@ CallOutcome outcome_of(const base::Error* error) {
 
 }  // namespace
 
-AccountedModel::AccountedModel(std::shared_ptr<core::ChatModel> inner, std::string provider, AccountingParts parts,
-                               bool batch)
-    : inner_(std::move(inner)), provider_(std::move(provider)), parts_(parts), batch_(batch) {}
+AccountedModel::AccountedModel(std::shared_ptr<core::ChatModel> inner, std::string provider, AccountingParts parts)
+    : inner_(std::move(inner)), provider_(std::move(provider)), parts_(parts) {}
 
 Task<base::Result<std::string>> AccountedModel::relay(const core::RequestContext& context,
                                                       const core::RelayRequest& request, core::RelaySink* sink,
@@ -168,12 +190,18 @@ Task<base::Result<std::string>> AccountedModel::relay(const core::RequestContext
   };
   const auto bound = [&](const core::ModelProfile* profile) { return bound_relay(request.body, profile); };
   OpenCall call(*this, context, request.model);
+  call.look_into(request.body);
   TESSERA_CO_CHECK(call.begin(estimate, bound));
   auto result = co_await inner_->relay(context, request, sink, report);
+  if (!report.background_id.empty() && !report.usage_reported) {
+    call.keep_held(report.background_id, estimate);
+    co_return result;
+  }
   const bool answered = result.has_value() || report.started || report.answer_bytes > 0;
   const bool estimated = !report.usage_reported && answered;
   Usage usage = report.usage_reported ? report.usage : Usage{};
   if (estimated) usage = call.guess(report.answer_bytes, estimate);
+  usage.tier = report.usage.tier;
   call.close(outcome_of(result ? nullptr : &result.error()), usage, estimated);
   report.usage = usage;
   co_return result;
@@ -186,6 +214,7 @@ Task<base::Result<core::ChatCompletion>> AccountedModel::generate(const core::Re
     return estimate_chat(request, parts_.counter, profile);
   };
   OpenCall call(*this, context, request.model);
+  call.look_into(request.parameters_json);
   TESSERA_CO_CHECK(call.begin(estimate, [](const core::ModelProfile*) { return std::optional<CallEstimate>(); }));
   std::optional<CountedSink> counted;
   if (sink != nullptr) counted.emplace(*sink);

@@ -25,14 +25,14 @@ struct AccountingParts {
 
 /// One provider's models with every call accounted for: reserved before, settled by the provider's own usage after, and
 /// entered in the ledger however it ended, with one entry for each call. A call that began to answer and then broke, or
-/// that its client left, costs what passed by our count (`estimated`); one that never answered costs nothing. Sets
-/// Usage::cost. Thread-safe. Errors: those of the model; those of Spending::reserve and admit_unpriced, before the
-/// provider is asked.
+/// that its client left, costs what passed by our count (`estimated`); one that never answered costs nothing; a
+/// response that
+/// its provider goes on with in the background stays held (BackgroundCalls). The price is that of the service tier that
+/// the answer names. Sets Usage::cost. Thread-safe. Errors: those of the model; those of Spending::reserve and
+/// admit_unpriced, before the provider is asked.
 class AccountedModel final : public core::ChatModel {
  public:
-  /// `batch`: the endpoint is the provider's batch endpoint, with its own prices.
-  AccountedModel(std::shared_ptr<core::ChatModel> inner, std::string provider, AccountingParts parts,
-                 bool batch = false);
+  AccountedModel(std::shared_ptr<core::ChatModel> inner, std::string provider, AccountingParts parts);
 
   [[nodiscard]] bool relays() const override { return inner_->relays(); }
   core::Task<base::Result<std::string>> relay(const core::RequestContext& context, const core::RelayRequest& request,
@@ -47,7 +47,6 @@ class AccountedModel final : public core::ChatModel {
   std::shared_ptr<core::ChatModel> inner_;
   std::string provider_;
   AccountingParts parts_;
-  bool batch_;
 };
 
 /// Enters an answer that no provider was asked for, since it was kept from before. Errors: as Spending::note.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "account/background_calls.h"
 #include "account/estimate.h"
 #include "async/run_blocking.h"
 #include "async/shards.h"
@@ -18,19 +19,18 @@ using core::Task;
 class Profiles final : public core::ModelProfiles {
  public:
   Profiles() {
-    known_.id = "m";
-    known_.price = {.prompt = {1'000'000}, .cached_prompt = {500'000}, .completion = {2'000'000}};
-    known_.batch_price = {.prompt = {500'000}, .cached_prompt = {250'000}, .completion = {1'000'000}};
-    known_.price_known = true;
-    known_.max_output_tokens = 100;
+    known.id = "m";
+    known.price = {.prompt = {1'000'000}, .cached_prompt = {500'000}, .completion = {2'000'000}};
+    known.batch_price = {.prompt = {500'000}, .cached_prompt = {250'000}, .completion = {1'000'000}};
+    known.price_known = true;
+    known.max_output_tokens = 100;
   }
   [[nodiscard]] const core::ModelProfile* find(std::string_view, std::string_view model) const override {
-    return model.starts_with("m") ? &known_ : nullptr;
+    return model.starts_with("m") ? &known : nullptr;
   }
-  [[nodiscard]] std::vector<const core::ModelProfile*> list() const override { return {&known_}; }
+  [[nodiscard]] std::vector<const core::ModelProfile*> list() const override { return {&known}; }
 
- private:
-  core::ModelProfile known_;
+  core::ModelProfile known;
 };
 
 /// Answers as it is told.
@@ -120,10 +120,77 @@ TEST_F(AccountedTest, PaysWhatTheProviderSays) {
   EXPECT_EQ(report_.usage.cost, Money{6 * 1'000'000 + 4 * 500'000 + 3 * 2'000'000});
   EXPECT_EQ(sum().cost, report_.usage.cost);
   EXPECT_EQ(sum().cached_prompt_tokens, 4);
-  AccountedModel batch(script_, "p", parts_, true);
-  ASSERT_TRUE(relay(batch).has_value());
+  script_->told.usage.tier = core::PriceTier::batch;
+  ASSERT_TRUE(relay(model_).has_value());
   EXPECT_EQ(report_.usage.cost, Money{6 * 500'000 + 4 * 250'000 + 3 * 1'000'000});
   EXPECT_EQ(sum().calls, 2);
+}
+
+TEST_F(AccountedTest, CacheWritesAndTiersHaveTheirOwnPrices) {
+  profiles_.known.price.cache_write = {1'250'000};
+  profiles_.known.price.cache_write_long = {2'000'000};
+  profiles_.known.priority_price = {{3'000'000}, {1'500'000}, {6'000'000}};
+  script_->told.usage = {.prompt_tokens = 100,
+                         .completion_tokens = 1,
+                         .cached_prompt_tokens = 10,
+                         .cache_write_tokens = 50,
+                         .cache_write_long_tokens = 20,
+                         .cost = {}};
+  script_->told.usage_reported = true;
+  ASSERT_TRUE(relay(model_).has_value());
+  EXPECT_EQ(sum().cost, Money{40 * 1'000'000 + 10 * 500'000 + 30 * 1'250'000 + 20 * 2'000'000 + 2'000'000});
+  EXPECT_EQ(sum().cache_write_tokens, 50);
+  script_->told.usage = {.prompt_tokens = 1, .completion_tokens = 1, .tier = core::PriceTier::priority, .cost = {}};
+  const Money before = sum().cost;
+  ASSERT_TRUE(relay(model_).has_value());
+  EXPECT_EQ(sum().cost - before, Money{9'000'000}) << "by what the answer says, not the request";
+
+  // What may be dearer is held at the dearer price: 50 tokens of answer and a few dozen of prompt.
+  limit_for(before.pico_usd + 9'000'000 + 250'000'000);
+  EXPECT_TRUE(relay(model_).has_value());
+  request_.body = R"({"service_tier":"priority","messages":[{"role":"user","content":"Hello"}],"max_tokens":50})";
+  EXPECT_EQ(relay(model_).error().name, "BUDGET_EXCEEDED");
+}
+
+TEST_F(AccountedTest, AResponseInTheBackgroundIsSettledByWhatIsSaidOfItLater) {
+  limit_for(1'000'000'000'000);
+  script_->told.background_id = "resp_1";
+  ASSERT_TRUE(relay(model_).has_value());
+  EXPECT_EQ(sum().calls, 0);
+  const Money held = spending_.list_budgets({"a"}, 1).at(0).reserved;
+  EXPECT_GT(held, Money{100'000'000});
+  BackgroundCalls later(spending_, profiles_);
+  core::RelayReport said;
+  said.background_id = "resp_1";
+  said.finish_reason = "in_progress";
+  later.saw({"a"}, "resp_1", said);
+  later.saw({"a"}, "resp_1", {});
+  EXPECT_EQ(spending_.list_budgets({"a"}, 1).at(0).reserved, held) << "it is not at its end";
+  said.background_id.clear();
+  said.finish_reason = "completed";
+  said.usage_reported = true;
+  said.usage = {.prompt_tokens = 7, .completion_tokens = 30'000, .tier = core::PriceTier::batch, .cost = {}};
+  later.saw({"b"}, "resp_1", said);
+  EXPECT_EQ(sum().calls, 0) << "not by another app";
+  later.saw({"a"}, "resp_1", said);
+  later.saw({"a"}, "resp_1", said);
+  EXPECT_EQ(sum().calls, 1);
+  EXPECT_EQ(sum().completion_tokens, 30'000);
+  EXPECT_EQ(sum().cost, Money{7 * 500'000 + 30'000 * 1'000'000LL});
+  EXPECT_EQ(spending_.list_budgets({"a"}, 1).at(0).reserved, Money{});
+
+  script_->told.background_id = "resp_2";
+  ASSERT_TRUE(relay(model_).has_value());
+  said = {};
+  said.finish_reason = "cancelled";
+  said.answer_bytes = 40;
+  later.saw({"a"}, "resp_2", said);
+  EXPECT_EQ(sum().completion_tokens, 30'010) << "what came of it";
+  script_->told.background_id = "resp_3";
+  ASSERT_TRUE(relay(model_).has_value());
+  later.forgotten({"a"}, "resp_3");
+  EXPECT_EQ(sum().completion_tokens, 30'060) << "what was held";
+  EXPECT_EQ(sum().calls, 3);
 }
 
 TEST_F(AccountedTest, ACallThatBrokeHalfWayCostsWhatPassed) {

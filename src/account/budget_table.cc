@@ -287,6 +287,20 @@ base::Result<BudgetHold> BudgetTable::reserve(const CallOwner& owner, Money amou
   return hold;
 }
 
+BudgetHold BudgetTable::hold_anyway(const CallOwner& owner, Money amount, int64_t now_ms) {
+  BudgetHold hold{.amount = amount, .counters = {}, .warns = {}, .passed = {}};
+  const auto app = apps_.find(owner.app_id);
+  if (app == apps_.end()) return hold;
+  for_each_rule(app->second, owner, [&](Rule& rule, std::string_view subject) {
+    auto counted = counter(rule, subject, now_ms);
+    if (!counted) return;
+    counted->reserved += amount;
+    reserved_.at(static_cast<size_t>(counted->scope)) += amount;
+    hold.counters.push_back(std::move(counted));
+  });
+  return hold;
+}
+
 bool BudgetTable::ample(const CallOwner& owner, Money amount, int64_t now_ms) {
   const auto app = apps_.find(owner.app_id);
   if (app == apps_.end()) return true;

@@ -78,6 +78,8 @@ class BudgetTable {
   /// Holds `amount` against every budget of the owner, or none. An amount of 0 is never refused.
   /// Errors: budget BUDGET_EXCEEDED; exhausted TOO_MANY_BUDGET_SUBJECTS.
   base::Result<BudgetHold> reserve(const CallOwner& owner, core::Money amount, int64_t now_ms);
+  /// The same, though there be no room: for what was let in before.
+  BudgetHold hold_anyway(const CallOwner& owner, core::Money amount, int64_t now_ms);
   /// A hard budget that the owner's calls count against; null: there is none.
   [[nodiscard]] const core::Budget* hard_budget(const CallOwner& owner) const;
   /// Whether every budget of the owner has room for `amount` many times over: then its size need not be known closely.

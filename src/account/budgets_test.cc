@@ -65,6 +65,7 @@ class StubbornLedger final : public core::Ledger {
   core::Task<base::Result<int64_t>> erase_user(core::Tenant tenant, std::string user_id) override {
     return inner_.erase_user(std::move(tenant), std::move(user_id));
   }
+  core::Task<base::Result<std::vector<core::LedgerEntry>>> load_held() override { return inner_.load_held(); }
   std::atomic<bool> failing{false};
 
  private:
@@ -394,6 +395,49 @@ TEST_F(SpendingTest, AnOrderlyStopWritesWhatWaits) {
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(spending_->note(entry(2)).has_value());
   open({});
   EXPECT_EQ(ledger_sum(), 200);
+}
+
+TEST_F(SpendingTest, WhatIsHeldForAResponseInTheBackgroundStaysUntilItIsSettledOnce) {
+  ASSERT_TRUE(sync_wait(spending_->put_budget(make_budget("b", BudgetScope::key, "k", 1000))).has_value());
+  const auto keep = [&](std::string id) {
+    auto hold = spending_->reserve(owner_, {300});
+    ASSERT_TRUE(hold.has_value());
+    auto held = entry(300);
+    held.response_id = std::move(id);
+    held.user_id = "ann";
+    held.estimated = true;
+    spending_->keep_held(*std::move(hold), std::move(held));
+  };
+  keep("resp_1");
+  keep("resp_2");
+  keep("resp_3");
+  ASSERT_TRUE(sync_wait(spending_->flush()).has_value());
+  EXPECT_EQ(sync_wait(spending_->erase_user({"a"}, "ann")).value(), 0);
+  open({});  // over a restart
+  EXPECT_EQ(spending_->list_budgets({"a"}, 10).at(0).reserved, Money{900});
+  EXPECT_EQ(spending_->reserve(owner_, {200}).error().name, "BUDGET_EXCEEDED");
+  EXPECT_FALSE(spending_->find_held({"b"}, "resp_1").has_value()) << "another app's";
+  auto settled = spending_->find_held({"a"}, "resp_1");
+  ASSERT_TRUE(settled.has_value());
+  EXPECT_EQ(settled->user_id, "");
+  settled->outcome = core::CallOutcome::complete;
+  settled->cost = {40};
+  EXPECT_TRUE(spending_->settle_held(*settled));
+  EXPECT_FALSE(spending_->settle_held(*settled)) << "once";
+  EXPECT_EQ(spending_->list_budgets({"a"}, 10).at(0).reserved, Money{600});
+  EXPECT_EQ(spending_->list_budgets({"a"}, 10).at(0).spent, Money{40});
+  open({});
+  EXPECT_FALSE(spending_->find_held({"a"}, "resp_1").has_value());
+  EXPECT_EQ(ledger_sum(), 40);
+
+  clock_.advance(kDayMs - 1);
+  EXPECT_EQ(ledger_sum(), 40);
+  clock_.advance(1);  // nobody asked for a day
+  EXPECT_EQ(ledger_sum(), 640);
+  EXPECT_EQ(spending_->list_budgets({"a"}, 10).at(0).reserved, Money{0});
+  open({.held_max = 0});
+  keep("resp_4");
+  EXPECT_EQ(ledger_sum(), 940) << "more than can be kept is settled at once";
 }
 
 TEST_F(SpendingTest, TheBudgetOfYesterdayDoesNotCountToday) {

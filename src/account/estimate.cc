@@ -164,10 +164,24 @@ core::Money charge(const core::Price& price, const core::Usage& usage) {
   const auto sane = [](int64_t tokens) { return std::clamp<int64_t>(tokens, 0, kTokensMax); };
   const int64_t prompt = sane(usage.prompt_tokens);
   const int64_t cached = std::min(sane(usage.cached_prompt_tokens), prompt);
+  const int64_t written = std::min(sane(usage.cache_write_tokens), prompt - cached);
+  const int64_t written_long = std::min(sane(usage.cache_write_long_tokens), written);
+  const core::Money write = price.cache_write == core::Money{} ? price.prompt : price.cache_write;
+  const core::Money write_long = price.cache_write_long == core::Money{} ? write : price.cache_write_long;
   __extension__ using Wide = __int128;
-  const Wide cost = Wide{price.prompt.pico_usd} * (prompt - cached) + Wide{price.cached_prompt.pico_usd} * cached +
+  const Wide cost = Wide{price.prompt.pico_usd} * (prompt - cached - written) +
+                    Wide{price.cached_prompt.pico_usd} * cached + Wide{write.pico_usd} * (written - written_long) +
+                    Wide{write_long.pico_usd} * written_long +
                     Wide{price.completion.pico_usd} * sane(usage.completion_tokens);
   return core::Money{static_cast<int64_t>(std::clamp<Wide>(cost, 0, kCostMax.pico_usd))};
+}
+
+void fill_usage(core::LedgerEntry& entry, const core::Usage& usage) {
+  entry.prompt_tokens = std::clamp<int64_t>(usage.prompt_tokens, 0, kTokensMax);
+  entry.cached_prompt_tokens = std::clamp<int64_t>(usage.cached_prompt_tokens, 0, entry.prompt_tokens);
+  const int64_t rest = entry.prompt_tokens - entry.cached_prompt_tokens;
+  entry.cache_write_tokens = std::clamp<int64_t>(usage.cache_write_tokens, 0, rest);
+  entry.completion_tokens = std::clamp<int64_t>(usage.completion_tokens, 0, kTokensMax);
 }
 
 }  // namespace tessera::account

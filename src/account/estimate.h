@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "core/accounts.h"
 #include "core/chat_model.h"
 #include "core/model_profile.h"
 #include "text/bpe.h"
@@ -35,8 +36,10 @@ CallEstimate estimate_chat(const core::ChatRequest& request, const text::BpeCoun
 /// What a text of so many bytes is taken for when nobody counted it.
 int64_t tokens_of_bytes(int64_t bytes);
 
-/// What usage costs; negative numbers count as 0, and no call costs more than kCostMax.
+/// What usage costs by a price, whatever its tier; negative numbers count as 0, and no call costs more than kCostMax.
 core::Money charge(const core::Price& price, const core::Usage& usage);
+/// Puts the tokens into an entry; numbers that are none are bounded.
+void fill_usage(core::LedgerEntry& entry, const core::Usage& usage);
 inline constexpr core::Money kCostMax{100'000'000'000'000'000};  // 100,000 USD
 
 }  // namespace tessera::account

@@ -56,6 +56,7 @@ const std::string& subject_of(const LedgerEntry& entry, core::BudgetScope scope)
 
 bool counts_for(const Budget& budget, const LedgerEntry& entry, int64_t begin_ms) {
   if (entry.tenant != budget.tenant || entry.at_ms < begin_ms) return false;
+  if (entry.outcome == core::CallOutcome::held) return false;
   if (budget.scope == core::BudgetScope::app) return true;
   const std::string& subject = subject_of(entry, budget.scope);
   return !subject.empty() && (budget.subject == "*" || budget.subject == subject);
@@ -106,7 +107,10 @@ Task<base::Result<>> Spending::load() {
     const std::lock_guard lock(mutex_);
     TESSERA_CO_CHECK(table_.put(std::move(budget), totals, now_ms));
   }
+  TESSERA_CO_TRY(std::vector<LedgerEntry> held, co_await means_.ledger.load_held());
+  adopt_held(std::move(held), now_ms);
   scope_.spawn([this](async::CancelToken token) { return write_loop(std::move(token)); });
+  scope_.spawn([this](async::CancelToken token) { return overdue_loop(std::move(token)); });
   co_return base::Result<>{};
 }
 
@@ -117,6 +121,7 @@ bool Spending::stop(base::Millis grace) {
   }
   filled_.ring();
   hurry_.ring();
+  closing_.ring();
   scope_.close();
   if (!scope_.join_blocking(grace)) {
     scope_.cancel();
@@ -195,15 +200,19 @@ void Spending::settle(BudgetHold hold, LedgerEntry entry) {
   bool wakes = false;
   {
     const std::lock_guard lock(mutex_);
-    // In the lock, so that times do not decrease in the queue by much and a budget's period is that of its entry.
-    entry.at_ms = means_.clock.unix_ms();
-    table_.settle(owner_of(entry), hold, entry.cost, entry.at_ms);
     --under_way_;
     wakes = waiting_.empty();
-    waiting_.push_back(std::move(entry));
-    ++settled_;
+    settle_locked(std::move(hold), std::move(entry));
   }
   if (wakes) filled_.ring();
+}
+
+// In the lock, so that times do not decrease in the queue by much and a budget's period is that of its entry.
+void Spending::settle_locked(BudgetHold hold, LedgerEntry entry) {
+  entry.at_ms = means_.clock.unix_ms();
+  table_.settle(owner_of(entry), hold, entry.cost, entry.at_ms);
+  waiting_.push_back(std::move(entry));
+  ++settled_;
 }
 
 base::Result<> Spending::note(LedgerEntry entry) {
@@ -275,6 +284,7 @@ Task<bool> Spending::write_batch() {
 }
 
 Task<base::Result<>> Spending::flush() {
+  settle_overdue();
   async::Waiter waiter;
   {
     const std::lock_guard lock(mutex_);
@@ -364,6 +374,13 @@ Task<base::Result<std::vector<core::UsageRow>>> Spending::sum_usage(core::Ledger
 }
 
 core::Task<base::Result<int64_t>> Spending::erase_user(core::Tenant tenant, std::string user_id) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = held_.lower_bound({tenant.app_id, ""}); it != held_.end() && it->first.first == tenant.app_id;
+         ++it) {
+      if (it->second.entry.user_id == user_id) it->second.entry.user_id.clear();
+    }
+  }
   TESSERA_CO_CHECK(co_await flush());
   co_return co_await means_.ledger.erase_user(std::move(tenant), std::move(user_id));
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -26,6 +27,9 @@ struct SpendingOptions {
   size_t batch_max = 4096;  ///< entries of one write
   base::Millis gather{20};  ///< how long the first entry of a batch waits for others
   base::Millis retry{250};  ///< after a write that failed
+  /// How long a response in the background is waited for; then it costs what was held for it.
+  base::Millis held_for{std::chrono::hours(24)};
+  size_t held_max = 10'000;  ///< such responses; those beyond cost what was held at once
 };
 
 /// What is spent and what may be: budgets, reservations and the way into the ledger. A call reserves, and settles what
@@ -68,6 +72,15 @@ class Spending {
   /// Ends a call: the hold is given back, the entry's cost counts, the entry goes to the ledger. Its time is set here,
   /// so that it counts for the same day there.
   void settle(BudgetHold hold, core::LedgerEntry entry);
+  /// Instead of settle, where the call's provider goes on in the background and gave it a response_id: the hold and
+  /// `entry`, which says what it may cost at most, are kept, over restarts too, until settle_held.
+  void keep_held(BudgetHold hold, core::LedgerEntry entry);
+  /// The entry that is kept for a response; nothing when it was settled or never held.
+  [[nodiscard]] std::optional<core::LedgerEntry> find_held(const core::Tenant& tenant,
+                                                           std::string_view response_id) const;
+  /// Ends a call that was kept, by its tenant and response_id, as settle does; the first to come counts. False when
+  /// nothing is held.
+  bool settle_held(core::LedgerEntry entry);
   /// Notes something that no budget was asked for, an answer from a cache for one. Errors: as reserve.
   base::Result<> note(core::LedgerEntry entry);
 
@@ -90,8 +103,17 @@ class Spending {
  private:
   using Totals = BudgetTable::Totals;
   class Pause;
+  struct Held {
+    core::LedgerEntry entry;
+    BudgetHold hold;
+  };
+  using HeldCalls = std::map<std::pair<std::string, std::string>, Held>;  ///< by app and response
 
   [[nodiscard]] bool full_locked() const { return waiting_.size() + under_way_ >= options_.entries_max; }
+  void settle_locked(BudgetHold hold, core::LedgerEntry entry);
+  void adopt_held(std::vector<core::LedgerEntry> entries, int64_t now_ms);
+  void settle_overdue();
+  core::Task<> overdue_loop(async::CancelToken token);
   core::Task<> write_loop(async::CancelToken token);
   core::Task<bool> write_batch();
   core::Task<base::Result<Totals>> load_totals(const core::Budget& budget, int64_t now_ms);
@@ -100,13 +122,15 @@ class Spending {
 
   const Means means_;
   const SpendingOptions options_;
-  async::Doorbell filled_;  ///< something came
-  async::Doorbell hurry_;   ///< somebody waits for the batch that is being gathered
+  async::Doorbell filled_;   ///< something came
+  async::Doorbell closing_;  ///< nobody waits for what is overdue any more
+  async::Doorbell hurry_;    ///< somebody waits for the batch that is being gathered
 
   mutable std::mutex mutex_;
   // Guarded by mutex_:
   BudgetTable table_;
   std::deque<core::LedgerEntry> waiting_;
+  HeldCalls held_;
   size_t under_way_ = 0;  ///< calls that will settle
   size_t writing_ = 0;    ///< entries of the batch that is being written; they stand at the front of waiting_
   uint64_t settled_ = 0;  ///< entries that ever came

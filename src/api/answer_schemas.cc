@@ -275,6 +275,7 @@ constexpr Field kUsageRowFields[] = {
     required(integer_field("calls", "Calls of models, failed ones too")),
     required(integer_field("prompt_tokens", "Cached ones included")),
     required(integer_field("cached_prompt_tokens", "From the provider's cache")),
+    required(integer_field("cache_write_tokens", "Put into the provider's cache")),
     required(integer_field("completion_tokens", "Of answers")),
     required(number_field("cost_usd", "Exactly")),
 };

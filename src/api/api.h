@@ -18,6 +18,7 @@
 
 namespace tessera::account {
 class KeyRing;
+class BackgroundCalls;
 class Spending;
 }  // namespace tessera::account
 namespace tessera::chat {
@@ -66,6 +67,7 @@ struct ApiParts {
   core::ModelCatalog& models;
   account::KeyRing& keys;
   account::Spending& spending;
+  account::BackgroundCalls& background_calls;
   core::ResponseOwnerStore& response_owners;
   wire::HttpClient& http;
   observe::Metrics& metrics;

@@ -31,6 +31,7 @@ struct Call {
   wire::Request& request;
   wire::ResponseWriter& writer;
   base::SteadyTime started;
+  size_t bytes_in;  ///< of the request's body as it arrived: what is passed on is moved out of the request
   const RouteSpec* route = nullptr;  ///< null: no such route
   RouteParams params;
   std::string allow;
@@ -42,7 +43,7 @@ struct Call {
   std::optional<base::Code> error_code;
 
   Call(wire::Request& the_request, wire::ResponseWriter& the_writer, base::SteadyTime now)
-      : request(the_request), writer(the_writer), started(now) {
+      : request(the_request), writer(the_writer), started(now), bytes_in(the_request.body.size()) {
     context.trace = &trace;
   }
   Call(const Call&) = delete;

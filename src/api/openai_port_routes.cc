@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "account/background_calls.h"
 #include "api/openai_relay.h"
 #include "text/json_skim.h"
 #include "wire/multipart.h"
@@ -181,18 +182,23 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::stored_response(Call& call, c
   const auto port = model ? parts_.models.ports(*model).stored_responses : nullptr;
   if (port == nullptr) co_return std::unexpected(no_response());
   ask.query = call.request.query;
+  core::RelayReport report;
   if (verb == core::StoredResponseAsk::Verb::get && call.request.query_value("stream").value_or("") == "true") {
     const auto relay = [&](const core::RequestContext& context,
                            core::RelaySink* sink) -> async::Task<base::Result<std::string>> {
-      TESSERA_CO_CHECK(co_await port->stream_stored(context, std::move(ask), *sink));
+      TESSERA_CO_CHECK(co_await port->stream_stored(context, ask, *sink, report));
       co_return std::string();
     };
-    co_return co_await write_relayed(parts_, call, true, relay);
+    auto reply = co_await write_relayed(parts_, call, true, relay);
+    parts_.background_calls.saw(call.context.tenant, ask.response_id, report);
+    co_return reply;
   }
   core::StageTimer timer(call.context, "model");
   Reply reply;
-  TESSERA_CO_TRY(reply.body, co_await port->ask_stored(call.context, ask));
+  TESSERA_CO_TRY(reply.body, co_await port->ask_stored(call.context, ask, report));
+  parts_.background_calls.saw(call.context.tenant, ask.response_id, report);
   if (verb == core::StoredResponseAsk::Verb::remove) {
+    parts_.background_calls.forgotten(call.context.tenant, ask.response_id);
     co_await owners_.forget(call.context.tenant, std::move(ask.response_id));
   }
   co_return reply;
@@ -200,6 +206,7 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::stored_response(Call& call, c
 
 async::Task<base::Result<Reply>> OpenAiPortRoutes::rerank(Call& call) {
   TESSERA_CO_TRY(CompletionAsk ask, read_ask(call.request.body, RelayedForm::other));
+  call.context.user_id = std::move(ask.user);
   core::RelayRequest request = std::move(ask.request);
   TESSERA_CO_TRY(const auto port, port_of(parts_, request.model, &core::ModelPorts::rerank, "rank texts"));
   request.body = std::move(call.request.body);

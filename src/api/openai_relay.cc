@@ -107,6 +107,9 @@ base::Result<CompletionAsk> read_ask(std::string_view body, RelayedForm form) {
   CompletionAsk ask;
   TESSERA_TRY(ask.request.model, text_of(members, "model", 256));
   TESSERA_TRY(ask.user, text_of(members, "user", 256));
+  // What OpenAI has put in the place of "user".
+  TESSERA_TRY(std::string safety_identifier, text_of(members, "safety_identifier", 256));
+  if (ask.user.empty()) ask.user = std::move(safety_identifier);
   if (form == RelayedForm::other) {
     TESSERA_TRY(ask.previous_response, text_of(members, "previous_response_id", 256));
     const JsonMember* const conversation = text::find_member(members, "conversation");

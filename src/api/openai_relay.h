@@ -13,8 +13,8 @@ namespace tessera::api {
 /// What the gateway reads of a request that it may pass on: its top level, no tree of the messages. `body` of the
 /// request is not filled in.
 struct CompletionAsk {
-  core::RelayRequest request;  ///< an empty model: the default
-  std::string user;
+  core::RelayRequest request;     ///< an empty model: the default
+  std::string user;               ///< "user", else "safety_identifier", which succeeds it
   std::string previous_response;  ///< of a response that goes on where another ended
   bool conversation = false;      ///< a response that belongs to a conversation kept by the provider
   bool store = true;              ///< the provider may keep the response

@@ -135,11 +135,16 @@ void write_parameters(JsonWriter& out, const RouteSpec& route) {
     out.begin_object().field("name", name).field("in", "path").field("required", true);
     out.key("schema").begin_object().field("type", "string").end_object().end_object();
   }
-  if (takes_priority(route)) {
+  if (puts_models_to_work(route)) {
     out.begin_object().field("name", kPriorityHeader).field("in", "header");
     out.field("description", "Who waits: people, who go first where models are busy, or a batch");
     out.key("schema").begin_object().field("type", "string");
     write_words(out, "interactive|background");
+    out.end_object().end_object();
+    out.begin_object().field("name", kWorkflowHeader).field("in", "header");
+    out.field("description",
+              "On whose behalf, when an agent works: budgets and the ledger know workflows by this name");
+    out.key("schema").begin_object().field("type", "string").field("maxLength", kWorkflowMax);
     out.end_object().end_object();
   }
   out.end_array();

@@ -122,7 +122,7 @@ base::Result<> set_deadline(const PipelineState& state, Call& call) {
 }
 
 base::Result<> read_priority(const PipelineState&, Call& call) {
-  if (call.route == nullptr || !takes_priority(*call.route)) return {};
+  if (call.route == nullptr || !puts_models_to_work(*call.route)) return {};
   const auto said = call.request.header(kPriorityHeader);
   if (!said || *said == "interactive") return {};
   if (*said != "background") {
@@ -130,6 +130,23 @@ base::Result<> read_priority(const PipelineState&, Call& call) {
                       fmt::format("The header {} is \"interactive\" or \"background\".", kPriorityHeader));
   }
   call.context.priority = core::Priority::background;
+  return {};
+}
+
+base::Result<> read_workflow(const PipelineState&, Call& call) {
+  if (call.route == nullptr || !puts_models_to_work(*call.route)) return {};
+  const auto said = call.request.header(kWorkflowHeader);
+  if (!said || said->empty()) return {};
+  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  // "*" means each of them where budgets are set, so nobody is called that.
+  if (said->size() > kWorkflowMax || *said == "*" || !text::is_valid_utf8(*said) ||
+      std::ranges::any_of(*said, control)) {
+    return base::fail(base::Code::invalid, "INVALID_HEADER",
+                      fmt::format("The header {} is the workflow's name: at most {} bytes of UTF-8 without control "
+                                  "characters, and not \"*\".",
+                                  kWorkflowHeader, kWorkflowMax));
+  }
+  call.context.workflow = *said;
   return {};
 }
 
@@ -165,8 +182,9 @@ constexpr Stage kPipeline[] = {
     {"rate_limit", admit, nullptr},
     // The clock of the route's tier starts with the request, but only work that will be done has a deadline.
     {"deadline", set_deadline, nullptr},
-    // Says how to do the work that was let in.
+    // Says how to do the work that was let in, and in whose name.
     {"priority", read_priority, nullptr},
+    {"workflow", read_workflow, nullptr},
 };
 
 }  // namespace
@@ -197,7 +215,7 @@ void record_call(const PipelineState& state, const Call& call) {
                        .method = call.request.method,
                        .status = call.status,
                        .seconds = ms / 1000,
-                       .bytes_in = call.request.body.size(),
+                       .bytes_in = call.bytes_in,
                        .error = call.error_code});
 
   const bool probe = call.route != nullptr && call.route->tier == Tier::t1 && call.status == 200;
@@ -212,7 +230,7 @@ void record_call(const PipelineState& state, const Call& call) {
                        {"status", static_cast<int64_t>(call.status)},
                        {"error", std::string_view(call.error_name)},
                        {"ms", ms},
-                       {"bytes_in", static_cast<int64_t>(call.request.body.size())},
+                       {"bytes_in", static_cast<int64_t>(call.bytes_in)},
                        {"remote", call.request.remote_address}});
 }
 

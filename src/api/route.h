@@ -45,11 +45,13 @@ struct RouteSpec {
   std::string_view summary;
 };
 
-/// Whether the header says who waits for the answer: on routes that have models work.
-constexpr bool takes_priority(const RouteSpec& route) {
+/// Whether it has models work, so that headers say who waits for the answer and on whose behalf it is.
+constexpr bool puts_models_to_work(const RouteSpec& route) {
   return route.method == wire::Method::post && route.scope == Scope::chat && route.tier >= Tier::t3;
 }
 inline constexpr std::string_view kPriorityHeader = "X-Tessera-Priority";
+inline constexpr std::string_view kWorkflowHeader = "X-Tessera-Workflow";
+inline constexpr size_t kWorkflowMax = 256;  ///< bytes, as a budget's subject
 
 std::span<const RouteSpec, kRouteCount> all_routes();
 std::string_view to_string(Scope scope);

@@ -17,74 +17,6 @@ using base::Code;
 constexpr std::array<std::string_view, 7> kGroups = {"app", "key", "user", "workflow", "provider", "model", "day"};
 constexpr size_t kBudgetRowsMax = 10'000;
 
-base::Result<std::vector<core::LedgerGroup>> parse_groups(std::string_view text) {
-  std::vector<core::LedgerGroup> groups;
-  while (!text.empty()) {
-    const size_t comma = std::min(text.find(','), text.size());
-    const auto* const found = std::ranges::find(kGroups, text.substr(0, comma));
-    if (found == kGroups.end()) {
-      return base::fail(Code::invalid, "INVALID_FIELD",
-                        "'group_by' names some of app, key, user, workflow, provider, model and day, with commas.",
-                        std::string(), "group_by");
-    }
-    groups.push_back(static_cast<core::LedgerGroup>(found - kGroups.begin()));
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
-  return groups;
-}
-
-std::string_view name_of(core::LedgerGroup group) {
-  return kGroups.at(static_cast<size_t>(group));
-}
-
-std::string usage_json(const std::vector<core::LedgerGroup>& groups, const std::vector<core::UsageRow>& rows,
-                       bool truncated) {
-  JsonWriter out;
-  core::UsageRow total;
-  out.begin_object().key("items").begin_array();
-  for (const core::UsageRow& row : rows) {
-    out.begin_object();
-    for (size_t i = 0; i < groups.size(); ++i) out.field(name_of(groups[i]), row.keys[i]);
-    out.field("calls", row.calls)
-        .field("prompt_tokens", row.prompt_tokens)
-        .field("cached_prompt_tokens", row.cached_prompt_tokens)
-        .field("completion_tokens", row.completion_tokens)
-        .key("cost_usd")
-        .raw(core::usd_text(row.cost))
-        .end_object();
-    total.calls += row.calls;
-    total.prompt_tokens += row.prompt_tokens;
-    total.completion_tokens += row.completion_tokens;
-    total.cost += row.cost;
-  }
-  out.end_array()
-      .key("total")
-      .begin_object()
-      .field("calls", total.calls)
-      .field("prompt_tokens", total.prompt_tokens)
-      .field("completion_tokens", total.completion_tokens)
-      .key("cost_usd")
-      .raw(core::usd_text(total.cost))
-      .end_object()
-      .field("truncated", truncated)
-      .end_object();
-  return out.take();
-}
-
-std::string usage_csv(const std::vector<core::LedgerGroup>& groups, const std::vector<core::UsageRow>& rows) {
-  std::string out;
-  for (const core::LedgerGroup group : groups) out.append(name_of(group)).append(",");
-  out += "calls,prompt_tokens,cached_prompt_tokens,completion_tokens,cost_usd\r\n";
-  for (const core::UsageRow& row : rows) {
-    for (const std::string& key : row.keys) out.append(csv_value(key)).append(",");
-    for (const int64_t number : {row.calls, row.prompt_tokens, row.cached_prompt_tokens, row.completion_tokens}) {
-      out.append(std::to_string(number)).append(",");
-    }
-    out.append(core::usd_text(row.cost)).append("\r\n");
-  }
-  return out;
-}
-
 void write_state(JsonWriter& out, const account::BudgetState& state) {
   const core::Budget& budget = state.budget;
   const core::Money used = account::add_saturated(state.spent, state.reserved);
@@ -126,6 +58,76 @@ base::Result<bool> wants_csv(const Call& call) {
 }
 
 }  // namespace
+
+base::Result<std::vector<core::LedgerGroup>> parse_groups(std::string_view text) {
+  std::vector<core::LedgerGroup> groups;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    const auto* const found = std::ranges::find(kGroups, text.substr(0, comma));
+    if (found == kGroups.end()) {
+      return base::fail(Code::invalid, "INVALID_FIELD",
+                        "'group_by' names some of app, key, user, workflow, provider, model and day, with commas.",
+                        std::string(), "group_by");
+    }
+    groups.push_back(static_cast<core::LedgerGroup>(found - kGroups.begin()));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return groups;
+}
+
+std::string_view name_of(core::LedgerGroup group) {
+  return kGroups.at(static_cast<size_t>(group));
+}
+
+std::string usage_json(const std::vector<core::LedgerGroup>& groups, const std::vector<core::UsageRow>& rows,
+                       bool truncated) {
+  JsonWriter out;
+  core::UsageRow total;
+  out.begin_object().key("items").begin_array();
+  for (const core::UsageRow& row : rows) {
+    out.begin_object();
+    for (size_t i = 0; i < groups.size(); ++i) out.field(name_of(groups[i]), row.keys[i]);
+    out.field("calls", row.calls)
+        .field("prompt_tokens", row.prompt_tokens)
+        .field("cached_prompt_tokens", row.cached_prompt_tokens)
+        .field("cache_write_tokens", row.cache_write_tokens)
+        .field("completion_tokens", row.completion_tokens)
+        .key("cost_usd")
+        .raw(core::usd_text(row.cost))
+        .end_object();
+    total.calls += row.calls;
+    total.prompt_tokens += row.prompt_tokens;
+    total.completion_tokens += row.completion_tokens;
+    total.cost += row.cost;
+  }
+  out.end_array()
+      .key("total")
+      .begin_object()
+      .field("calls", total.calls)
+      .field("prompt_tokens", total.prompt_tokens)
+      .field("completion_tokens", total.completion_tokens)
+      .key("cost_usd")
+      .raw(core::usd_text(total.cost))
+      .end_object()
+      .field("truncated", truncated)
+      .end_object();
+  return out.take();
+}
+
+std::string usage_csv(const std::vector<core::LedgerGroup>& groups, const std::vector<core::UsageRow>& rows) {
+  std::string out;
+  for (const core::LedgerGroup group : groups) out.append(name_of(group)).append(",");
+  out += "calls,prompt_tokens,cached_prompt_tokens,cache_write_tokens,completion_tokens,cost_usd\r\n";
+  for (const core::UsageRow& row : rows) {
+    for (const std::string& key : row.keys) out.append(csv_value(key)).append(",");
+    for (const int64_t number :
+         {row.calls, row.prompt_tokens, row.cached_prompt_tokens, row.cache_write_tokens, row.completion_tokens}) {
+      out.append(std::to_string(number)).append(",");
+    }
+    out.append(core::usd_text(row.cost)).append("\r\n");
+  }
+  return out;
+}
 
 base::Result<int64_t> parse_moment(std::string_view text, std::string_view param) {
   const auto wrong = [&] {

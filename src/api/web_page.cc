@@ -112,11 +112,11 @@ std::string docs_page() {
       "</style></head><body><h1>Tessera API</h1><p>The same contract for programs: <a "
       "href=\"/openapi.json\">/openapi.json</a>. "
       "Errors: <code>{\"error\":{code,type,message,param,request_id}}</code>; * marks required fields.</p>";
+  const std::string model_headers = fmt::format(", headers {}, {}", kPriorityHeader, kWorkflowHeader);
   for (const RouteSpec& route : all_routes()) {
-    fmt::format_to(std::back_inserter(out), "<h2><code>{} {}</code></h2><p>{} <small>scope {}{}{}</small></p>",
+    fmt::format_to(std::back_inserter(out), "<h2><code>{} {}</code></h2><p>{} <small>scope {}{}</small></p>",
                    wire::to_string(route.method), escape_html(route.path), escape_html(route.summary),
-                   to_string(route.scope), takes_priority(route) ? ", header " : "",
-                   takes_priority(route) ? kPriorityHeader : "");
+                   to_string(route.scope), puts_models_to_work(route) ? std::string_view(model_headers) : "");
     append_schema(out, route.request_schema);
     append_schema(out, route.response_schema);
   }

@@ -173,6 +173,25 @@ void add_key_commands(CLI::App& app, Invocation& into) {
   revoke->callback(says(KeyVerb::revoke));
 }
 
+void add_usage_command(CLI::App& app, Invocation& into) {
+  CLI::App* const usage = app.add_subcommand("usage", "Print what calls of models cost, of every app");
+  UsageArguments& what = into.usage;
+  add_settings(*usage, into, {"data", "log-level"});
+  usage->add_option("--by", what.by, "Of app, key, user, workflow, provider, model and day, with commas (app,model)")
+      ->type_name("LIST");
+  usage->add_option("--app", what.app, "Of this app only")->type_name("NAME");
+  usage->add_option("--user", what.user, "Of this user only")->type_name("NAME");
+  usage->add_option("--from", what.from, "From this day or moment, in UTC")->type_name("DAY");
+  usage->add_option("--to", what.to, "Before this day or moment")->type_name("DAY");
+  CLI::Option* const json = usage->add_flag("--json", into.json, "Print JSON, as GET /api/usage answers");
+  usage->add_flag("--csv", what.csv, "Print CSV")->excludes(json);
+  usage->footer(
+      "Reads the database in the data directory, also beside a running server, whose last moments may be missing.\n"
+      "  tessera usage --by app,day --from 2026-11-01\n"
+      "  tessera usage --by user,model --app phone --csv\n");
+  usage->callback([&into] { into.verb = Verb::usage; });
+}
+
 void add_reference_options(CLI::App& command, Invocation& into) {
   static constexpr std::tuple<const char*, ReferenceForm, const char*> kForms[] = {
       {"--markdown", ReferenceForm::markdown, "As the page docs/config.md"},
@@ -274,6 +293,7 @@ Invocation parse_command_line(const std::vector<std::string>& arguments) {
   add_query_commands(app, result);
   add_config_commands(app, result);
   add_key_commands(app, result);
+  add_usage_command(app, result);
   add_mock_command(app, result);
   add_model_commands(app, result);
   CLI::App* const about = app.add_subcommand("version", "Print the version");

@@ -16,6 +16,8 @@ int search(const Invocation& invocation, const Surroundings& here);
 int ask(const Invocation& invocation, const Surroundings& here);
 /// Makes, lists and revokes API keys, in a stopped server's database or over a running one.
 int keys(const Invocation& invocation, const Surroundings& here);
+/// Prints what calls cost, of every app, from the database.
+int usage(const Invocation& invocation, const Surroundings& here);
 /// Prints the models that the configuration offers.
 int models_list(const Invocation& invocation, const Surroundings& here);
 /// Prints which local model and which settings suit this machine.

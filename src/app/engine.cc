@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "account/accounted_model.h"
+#include "account/background_calls.h"
 #include "account/keyed_models.h"
 #include "account/keys.h"
 #include "account/spending.h"
@@ -119,6 +120,9 @@ struct Engine::Parts {
 
   Result<> open();
   std::function<std::shared_ptr<core::ChatModel>(std::shared_ptr<core::ChatModel>, std::string)> accounting();
+  account::AccountingParts accounting_parts(bool unpriced_is_free) {
+    return {*spending, profiles, history_tokens, clock, ids, metrics, unpriced_is_free};
+  }
   void build_services();
   void collect();
 
@@ -143,6 +147,7 @@ struct Engine::Parts {
   std::unique_ptr<MeteredParser> parser;
   llm::ProfileTable profiles{profile_changes(*settings)};
   std::unique_ptr<account::Spending> spending;
+  std::unique_ptr<account::BackgroundCalls> background_calls;
   std::unique_ptr<llm::LocalEngines> engines;
   std::unique_ptr<Models> models;
   std::unique_ptr<account::KeyRing> keys;
@@ -171,11 +176,15 @@ Result<> Engine::Parts::open() {
       account::Spending::Means{stores.ledger(), stores.budgets(), clock, log, metrics, shards.next_executor()},
       account::SpendingOptions{});
   TESSERA_CHECK(async::sync_wait(spending->load()));
+  background_calls = std::make_unique<account::BackgroundCalls>(*spending, profiles);
   TESSERA_TRY(auto local, local_engine_options(*settings));
   engines = std::make_unique<llm::LocalEngines>(
       std::move(local), llm::LocalEngines::Means{http, clock, random, log, shards.next_executor()});
-  TESSERA_TRY(models, Models::create(*settings, {http, metrics, clock, random, engines.get(), accounting(), &profiles,
-                                                 &history_tokens}));
+  const auto note_shared = [this](const core::RequestContext& context, const core::RelayReport& report) {
+    return account::note_cached_answer(accounting_parts(true), context, report.provider, report.model, report.usage);
+  };
+  TESSERA_TRY(models, Models::create(*settings, {http, metrics, clock, random, engines.get(), accounting(), note_shared,
+                                                 &profiles, &history_tokens}));
   keys = std::make_unique<account::KeyRing>(account::KeyRing::Means{stores.keys(), clock, random, ids});
   TESSERA_CHECK(async::sync_wait(keys->load()));
   catalog = std::make_unique<account::KeyedModels>(models->catalog(), *keys, clock);
@@ -197,8 +206,7 @@ Engine::Parts::accounting() {
     };
     const bool free = settings->llm.unpriced == "allow" || provider == llm::kLocalProvider ||
                       std::ranges::any_of(settings->providers, at_home);
-    const account::AccountingParts with{*spending, profiles, history_tokens, clock, ids, metrics, free};
-    return std::make_shared<account::AccountedModel>(std::move(model), std::move(provider), with);
+    return std::make_shared<account::AccountedModel>(std::move(model), std::move(provider), accounting_parts(free));
   };
 }
 
@@ -339,6 +347,9 @@ core::ModelLister& Engine::provider_models() {
 }
 account::Spending& Engine::spending() {
   return *parts_->spending;
+}
+account::BackgroundCalls& Engine::background_calls() {
+  return *parts_->background_calls;
 }
 core::ResponseOwnerStore& Engine::response_owners() {
   return parts_->stores.responses();

@@ -21,6 +21,7 @@
 
 namespace tessera::account {
 class KeyRing;
+class BackgroundCalls;
 class Spending;
 }  // namespace tessera::account
 namespace tessera::chat {
@@ -87,6 +88,7 @@ class Engine {
   [[nodiscard]] core::ModelLister& provider_models();
   [[nodiscard]] account::KeyRing& keys();
   [[nodiscard]] account::Spending& spending();
+  [[nodiscard]] account::BackgroundCalls& background_calls();
   [[nodiscard]] core::ResponseOwnerStore& response_owners();
   [[nodiscard]] const llm::LocalEngines& engines() const;
   [[nodiscard]] wire::HttpClient& http();

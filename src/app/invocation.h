@@ -30,6 +30,7 @@ enum class Verb {
   config_show,
   config_reference,
   keys,
+  usage,
   mock_llm,
   models_list,
   models_suggest,
@@ -68,6 +69,16 @@ struct KeyArguments {
   std::string expires;
 };
 
+/// What `usage` was asked for, as written.
+struct UsageArguments {
+  std::string by = "app,model";
+  std::string app;
+  std::string user;
+  std::string from;
+  std::string to;
+  bool csv = false;
+};
+
 /// What `models suggest` was told.
 struct SuggestArguments {
   int64_t users = 1;
@@ -101,6 +112,7 @@ struct Invocation {
   MockArguments mock;
   SuggestArguments suggest;
   KeyArguments keys;
+  UsageArguments usage;
 };
 
 /// Parses the arguments after the program's name. Every setting is accepted as --section.name, some also by a short

@@ -266,7 +266,7 @@ std::shared_ptr<core::ChatModel> ModelRoutes::router_over(std::vector<llm::Candi
   std::shared_ptr<core::ChatModel> router =
       std::make_shared<llm::Router>(std::move(candidates), router_options(), means_.clock, means_.random);
   if (!settings_.llm.single_flight) return router;
-  return std::make_shared<llm::SingleFlight>(std::move(router), &means_.metrics.llm_shared);
+  return std::make_shared<llm::SingleFlight>(std::move(router), &means_.metrics.llm_shared, means_.note_shared);
 }
 
 std::shared_ptr<core::ChatModel> ModelRoutes::route(const Plan& plan) {

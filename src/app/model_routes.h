@@ -17,6 +17,7 @@
 #include "llm/profiles/profile_table.h"
 #include "llm/providers/provider_client.h"
 #include "llm/routing/router.h"
+#include "llm/routing/single_flight.h"
 #include "observe/metrics.h"
 #include "text/bpe.h"
 #include "wire/http_client.h"
@@ -61,7 +62,8 @@ class ModelRoutes {
     base::Random& random;
     ModelDecorator decorate;  ///< empty: nothing is put around
     LocalChat local;
-    const text::BpeCounter* counter = nullptr;  ///< null: conversations are not counted
+    const text::BpeCounter* counter = nullptr;     ///< null: conversations are not counted
+    llm::SingleFlight::OnShared note_shared = {};  ///< enters answers that were shared; empty: nobody does
   };
   /// `settings` outlives it; what `means` refers to outlives what it makes.
   ModelRoutes(const config::Settings& settings, Means means);

@@ -68,7 +68,8 @@ ModelRoutes::Means route_means(const Models::Means& means) {
                            .random = means.random,
                            .decorate = {},
                            .local = {},
-                           .counter = means.counter};
+                           .counter = means.counter,
+                           .note_shared = means.note_shared};
   if (means.account) {
     route.decorate = [account = means.account](std::shared_ptr<core::ChatModel> model, const core::EndpointInfo& info) {
       return account(std::move(model), info.provider);

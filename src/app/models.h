@@ -14,6 +14,7 @@
 #include "core/embedder.h"
 #include "llm/engines/local_engines.h"
 #include "llm/profiles/profile_table.h"
+#include "llm/routing/single_flight.h"
 #include "observe/metrics.h"
 #include "rag/embedder_table.h"
 #include "text/bpe.h"
@@ -34,6 +35,8 @@ class Models {
     /// Puts accounting around a provider's models; empty: nothing is accounted for.
     std::function<std::shared_ptr<core::ChatModel>(std::shared_ptr<core::ChatModel>, std::string provider)> account =
         {};
+    /// Enters answers that requests got without a call of their own; empty: likewise.
+    llm::SingleFlight::OnShared note_shared = {};
     const llm::ProfileTable* profiles = nullptr;  ///< null: made from the settings
     const text::BpeCounter* counter = nullptr;    ///< null: nobody checks whether conversations fit their models
   };

@@ -15,13 +15,24 @@ core::Money per_token(double usd_per_million) {
   return {std::llround(usd_per_million * 1e6)};
 }
 
+core::Price times(const core::Price& price, double factor) {
+  const auto scaled = [factor](core::Money money) {
+    return core::Money{std::llround(static_cast<double>(money.pico_usd) * factor)};
+  };
+  return {scaled(price.prompt), scaled(price.cached_prompt), scaled(price.completion), scaled(price.cache_write),
+          scaled(price.cache_write_long)};
+}
+
 core::ModelProfile facts_of(const RoutedModelSettings& entry) {
   ModelProfile profile;
   profile.id = entry.upstream;
   if (entry.price_prompt >= 0) {
     const double cached = entry.price_cached_prompt < 0 ? entry.price_prompt : entry.price_cached_prompt;
     profile.price = {per_token(entry.price_prompt), per_token(cached), per_token(entry.price_completion)};
-    profile.batch_price = profile.price;  // as dear, unless we know better
+    if (entry.price_cache_write >= 0) profile.price.cache_write = per_token(entry.price_cache_write);
+    if (entry.price_cache_write_long >= 0) profile.price.cache_write_long = per_token(entry.price_cache_write_long);
+    profile.batch_price = times(profile.price, entry.flex_factor);
+    profile.priority_price = times(profile.price, entry.priority_factor);
     profile.price_known = true;
   }
   profile.context_window = entry.context_window;

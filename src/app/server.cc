@@ -33,6 +33,7 @@ api::ApiParts api_parts(Engine& engine) {
           .models = engine.models(),
           .keys = engine.keys(),
           .spending = engine.spending(),
+          .background_calls = engine.background_calls(),
           .response_owners = engine.response_owners(),
           .http = engine.http(),
           .metrics = engine.metrics(),

@@ -188,6 +188,9 @@ void complete_models(Settings& settings, Problems& problems) {
     if ((model.price_prompt < 0) != (model.price_completion < 0)) {
       problems.add(where, "price_prompt and price_completion belong together; give both");
     }
+    if (model.price_prompt < 0 && (model.price_cache_write >= 0 || model.price_cache_write_long >= 0)) {
+      problems.add(where, "prices of what goes into the cache need price_prompt and price_completion beside them");
+    }
   }
   const auto named = [&](const ProviderSettings& each) { return each.name == settings.llm.provider; };
   if (settings.llm.provider != "auto" && settings.llm.provider != "llama_cpp" &&

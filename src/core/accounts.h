@@ -40,12 +40,13 @@ class KeyStore {
   virtual Task<base::Result<ApiKey>> revoke_key(Tenant tenant, std::string key_id, int64_t at_ms) = 0;
 };
 
-/// How a call of a model ended.
-enum class CallOutcome : uint8_t { complete, failed, cancelled, cached };
+/// How a call of a model ended. held: it has not, for all that is known: its provider goes on in the background.
+enum class CallOutcome : uint8_t { complete, failed, cancelled, cached, held };
 
-/// One call of a model in the ledger. Append-only.
+/// One call of a model in the ledger. Append-only. An entry that is `held` says what its call may cost at most and is
+/// in no sum; the next one of its id takes its place, for good.
 struct LedgerEntry {
-  std::string call_id;     ///< unique; a second entry of the same id changes nothing
+  std::string call_id;     ///< unique; a second entry of the same id changes nothing, unless the first was held
   std::string request_id;  ///< of the request it was made for; one request may make several calls
   Tenant tenant;
   std::string key_id;
@@ -56,10 +57,13 @@ struct LedgerEntry {
   CallOutcome outcome = CallOutcome::complete;
   int64_t prompt_tokens = 0;
   int64_t cached_prompt_tokens = 0;
+  int64_t cache_write_tokens = 0;  ///< of the prompt, as cached ones
   int64_t completion_tokens = 0;
   bool estimated = false;  ///< the provider did not say; counted by us
   Money cost;
   int64_t at_ms = 0;  ///< Unix time
+  /// What its provider knows it by, of an entry that is held and of the one in its place; else empty.
+  std::string response_id = {};
 };
 
 /// Which entries; empty members mean any. `from_ms` <= at < `to_ms`.
@@ -82,6 +86,7 @@ struct UsageRow {
   int64_t calls = 0;
   int64_t prompt_tokens = 0;
   int64_t cached_prompt_tokens = 0;
+  int64_t cache_write_tokens = 0;
   int64_t completion_tokens = 0;
   Money cost;
 };
@@ -91,11 +96,13 @@ class Ledger {
  public:
   virtual ~Ledger() = default;
   virtual Task<base::Result<>> append_entries(std::vector<LedgerEntry> entries) = 0;
+  /// The entries that are held, of all tenants.
+  virtual Task<base::Result<std::vector<LedgerEntry>>> load_held() = 0;
   /// Rows in the order of their keys; at most `limit`.
   virtual Task<base::Result<std::vector<UsageRow>>> sum_usage(LedgerFilter filter, std::vector<LedgerGroup> groups,
                                                               int64_t limit) = 0;
-  /// Takes a person's name off what was spent, so that sums stay and nobody is told by them; returns how many entries.
-  /// Errors: invalid USER_REQUIRED.
+  /// Takes a person's name off what was spent and what is held, so that sums stay and nobody is told by them; returns
+  /// how many entries. Errors: invalid USER_REQUIRED.
   virtual Task<base::Result<int64_t>> erase_user(Tenant tenant, std::string user_id) = 0;
 };
 

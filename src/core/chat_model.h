@@ -31,6 +31,9 @@ struct Usage {
   int64_t prompt_tokens = 0;  ///< those from the provider's cache included
   int64_t completion_tokens = 0;
   int64_t cached_prompt_tokens = 0;
+  int64_t cache_write_tokens = 0;       ///< of the prompt, not cached ones: put into the provider's cache
+  int64_t cache_write_long_tokens = 0;  ///< of these: for an hour rather than some minutes
+  PriceTier tier = PriceTier::standard;
   Money cost;
 };
 
@@ -92,6 +95,8 @@ struct RelayReport {
   bool started = false;       ///< something of the answer has reached the sink
   int64_t answer_bytes = 0;   ///< of text and tool arguments, of all choices
   std::string finish_reason;  ///< of the first choice
+  /// Of a response that its provider goes on making when the call has ended; empty: there is none.
+  std::string background_id = {};
 };
 
 /// Receives a relayed stream; awaiting it is the back-pressure. An error stops the call (the reader is gone).

@@ -52,9 +52,13 @@ struct StoredResponseAsk {
 class StoredResponses {
  public:
   virtual ~StoredResponses() = default;
-  virtual Task<base::Result<std::string>> ask_stored(const RequestContext& context, StoredResponseAsk ask) = 0;
+  /// `report` says of a response that was asked for or cancelled what it used, or that it is still being made
+  /// (background_id); finish_reason is the status it has. Nothing is said of other objects.
+  virtual Task<base::Result<std::string>> ask_stored(const RequestContext& context, StoredResponseAsk ask,
+                                                     RelayReport& report) = 0;
   /// The events of a response, or of the rest of one, as they come (`query` says which). May be none at all.
-  virtual Task<base::Result<>> stream_stored(const RequestContext& context, StoredResponseAsk ask, RelaySink& sink) = 0;
+  virtual Task<base::Result<>> stream_stored(const RequestContext& context, StoredResponseAsk ask, RelaySink& sink,
+                                             RelayReport& report) = 0;
 };
 
 /// A part of a form; the bytes belong to whoever made it.

@@ -27,7 +27,8 @@ struct ModelProfile {
   std::string id;                    ///< as the provider names it: "gpt-4o-mini"
   std::vector<std::string> aliases;  ///< other names that clients may use
   Price price;
-  Price batch_price;              ///< at the provider's batch endpoint
+  Price batch_price;              ///< at the provider's batch endpoint, and of its service tier "flex"; all 0: as price
+  Price priority_price;           ///< of its service tier "priority"; all 0: as price
   bool price_known = false;       ///< a price of 0 that is known costs nothing; one that is not known is not a price
   int64_t context_window = 0;     ///< tokens, prompt and completion together
   int64_t max_output_tokens = 0;  ///< longest completion that the model makes
@@ -42,6 +43,10 @@ struct ModelProfile {
   int64_t stream_chunk_size = 0;  ///< characters of a streamed piece, at most, where the stream is written by us
   base::Millis usual_latency{0};  ///< of a short answer, for hedging before anything was measured
 
+  [[nodiscard]] const Price& price_at(PriceTier tier) const {
+    const Price& own = tier == PriceTier::batch ? batch_price : tier == PriceTier::priority ? priority_price : price;
+    return own == Price{} ? price : own;
+  }
   [[nodiscard]] bool can(Ability ability) const { return (abilities & static_cast<uint32_t>(ability)) != 0; }
 };
 
@@ -65,12 +70,5 @@ struct EndpointInfo {
   std::string model;                      ///< as the provider names it; empty: whatever a request asks for
   const ModelProfile* profile = nullptr;  ///< null: nothing is known; outlives the models
 };
-
-/// What a call cost by its price, exactly. Cached prompt tokens are among the prompt tokens.
-constexpr Money cost_of(const Price& price, int64_t prompt_tokens, int64_t cached_prompt_tokens,
-                        int64_t completion_tokens) {
-  return Money{price.prompt.pico_usd * (prompt_tokens - cached_prompt_tokens) +
-               price.cached_prompt.pico_usd * cached_prompt_tokens + price.completion.pico_usd * completion_tokens};
-}
 
 }  // namespace tessera::core

@@ -40,11 +40,20 @@ inline Money money_from_usd(double usd) {
   return Money{std::llround(usd * 1e12)};
 }
 
+/// Which of a model's prices a call is charged by, as its answer says.
+enum class PriceTier : uint8_t {
+  standard,
+  batch,    ///< also the service tier "flex", which costs the same
+  priority  ///< the service tier of that name
+};
+
 /// What a model costs, per token; 0 where nothing is known or nothing is asked.
 struct Price {
   Money prompt;
   Money cached_prompt;  ///< of prompt tokens that the provider had in its cache
   Money completion;
+  Money cache_write = {};       ///< of prompt tokens that went into its cache for some minutes; 0: as prompt
+  Money cache_write_long = {};  ///< of those that went there for an hour; 0: as cache_write
   auto operator<=>(const Price&) const = default;
 };
 

@@ -19,7 +19,8 @@ constexpr int64_t kTimeMaxMs = 253'402'300'800'000;
 
 bool whole(const core::LedgerEntry& entry) {
   return !entry.call_id.empty() && entry.at_ms >= 0 && entry.at_ms < kTimeMaxMs && entry.prompt_tokens >= 0 &&
-         entry.cached_prompt_tokens >= 0 && entry.completion_tokens >= 0 && entry.cost.pico_usd >= 0;
+         entry.cached_prompt_tokens >= 0 && entry.cache_write_tokens >= 0 && entry.completion_tokens >= 0 &&
+         entry.cost.pico_usd >= 0;
 }
 
 }  // namespace

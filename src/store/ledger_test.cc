@@ -108,6 +108,27 @@ TEST_P(LedgerContract, APersonsNameIsTakenOffAndTheSumsStay) {
   EXPECT_EQ(sum(of("b"), {LedgerGroup::user}).at(0).keys.at(0), "ann") << "another app's";
 }
 
+TEST_P(LedgerContract, WhatIsHeldIsInNoSumUntilAnotherTakesItsPlace) {
+  LedgerEntry held = entry("a", "1", kDay0, 900);
+  held.user_id = "ann";
+  held.outcome = core::CallOutcome::held;
+  held.response_id = "resp_1";
+  ASSERT_TRUE(sync_wait(ledger().append_entries({held})).has_value());
+  EXPECT_THAT(sum(of("a"), {}), IsEmpty());
+  EXPECT_TRUE(sync_wait(ledger().erase_user({"a"}, "ann")).has_value());
+  harness_->reopen();
+  const auto kept = *sync_wait(ledger().load_held());
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_EQ(kept[0].response_id, "resp_1");
+  EXPECT_EQ(kept[0].cost.pico_usd, 900);
+  EXPECT_EQ(kept[0].user_id, "") << "a person is erased here, too";
+  LedgerEntry settled = entry("a", "1", kDay0 + 1, 40);
+  settled.response_id = "resp_1";
+  ASSERT_TRUE(sync_wait(ledger().append_entries({settled, held, settled})).has_value());
+  EXPECT_THAT(*sync_wait(ledger().load_held()), IsEmpty());
+  EXPECT_EQ(sum(of("a"), {}).at(0).cost.pico_usd, 40);
+}
+
 TEST_P(LedgerContract, SumsExactlyBeyondWhatFloatingPointHolds) {
   const int64_t large = 4'000'000'000'000'000'001;
   ASSERT_TRUE(
@@ -240,11 +261,20 @@ class LedgerWalk {
       e.model = "m" + std::to_string(random_.below(3));
       e.prompt_tokens = static_cast<int64_t>(random_.below(1000));
       e.cached_prompt_tokens = static_cast<int64_t>(random_.below(100));
+      e.cache_write_tokens = static_cast<int64_t>(random_.below(50));
+      e.response_id = "resp_" + e.call_id;
+      if (random_.below(4) == 0) e.outcome = core::CallOutcome::held;
       e.completion_tokens = static_cast<int64_t>(random_.below(1000));
       entries.push_back(e);
     }
     for (const auto& e : entries) {
-      if (ids_.insert({e.tenant.app_id, e.call_id}).second) known_.push_back(e);
+      const std::pair id(e.tenant.app_id, e.call_id);
+      if (e.outcome == core::CallOutcome::held) {
+        if (!ids_.contains(id)) held_.try_emplace(id, e.cost.pico_usd);
+        continue;
+      }
+      held_.erase(id);
+      if (ids_.insert(id).second) known_.push_back(e);
     }
     ASSERT_TRUE(sync_wait(harness_.ledger().append_entries(entries)).has_value());
   }
@@ -256,6 +286,15 @@ class LedgerWalk {
   }
 
   void ask() {
+    std::map<std::pair<std::string, std::string>, int64_t> held;
+    const auto loaded = sync_wait(harness_.ledger().load_held());
+    ASSERT_TRUE(loaded.has_value());
+    for (const LedgerEntry& e : *loaded) {
+      EXPECT_EQ(e.outcome, core::CallOutcome::held);
+      EXPECT_EQ(e.response_id, "resp_" + e.call_id);
+      held[{e.tenant.app_id, e.call_id}] = e.cost.pico_usd;
+    }
+    EXPECT_EQ(held, held_);
     core::LedgerFilter filter = of(app());
     if (random_.below(4) == 0) filter.key_id = word("key", 3);
     if (random_.below(4) == 0) filter.user_id = word("user", 4);
@@ -286,9 +325,9 @@ class LedgerWalk {
       std::vector<std::string> keys;
       for (const auto group : groups) keys.push_back(value(e, group));
       auto& sums = wanted[keys];
-      sums.resize(5);
-      const std::array<int64_t, 5> parts = {1, e.prompt_tokens, e.cached_prompt_tokens, e.completion_tokens,
-                                            e.cost.pico_usd};
+      sums.resize(6);
+      const std::array<int64_t, 6> parts = {
+          1, e.prompt_tokens, e.cached_prompt_tokens, e.cache_write_tokens, e.completion_tokens, e.cost.pico_usd};
       for (size_t i = 0; i < parts.size(); ++i) sums[i] += parts.at(i);
     }
     const auto rows = sync_wait(harness_.ledger().sum_usage(filter, groups, limit));
@@ -297,8 +336,8 @@ class LedgerWalk {
     auto it = wanted.begin();
     for (const auto& row : *rows) {
       EXPECT_EQ(row.keys, it->first);
-      EXPECT_THAT(it->second, ElementsAre(row.calls, row.prompt_tokens, row.cached_prompt_tokens, row.completion_tokens,
-                                          row.cost.pico_usd));
+      EXPECT_THAT(it->second, ElementsAre(row.calls, row.prompt_tokens, row.cached_prompt_tokens,
+                                          row.cache_write_tokens, row.completion_tokens, row.cost.pico_usd));
       ++it;
     }
   }
@@ -306,6 +345,7 @@ class LedgerWalk {
   testing::Harness& harness_;
   base::SeededRandom random_;
   std::set<std::pair<std::string, std::string>> ids_;
+  std::map<std::pair<std::string, std::string>, int64_t> held_;
   std::vector<LedgerEntry> known_;
 };
 

@@ -116,6 +116,7 @@ test("a stream that breaks in the middle ends with an error, never with a repeat
   assert.ok(!events.includes("[DONE]"));
   assert.ok(JSON.parse(events.at(-1)).error, text);
   const words = events.slice(0, -1).map((event) => JSON.parse(event).choices[0]?.delta?.content ?? "").join("");
+  assert.equal(words.trim().split(/\s+/).length, 5, `as many words as came: ${words}`);
   assert.match("Lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor".slice(0, words.length), new RegExp(`^${words}`));
 });
 

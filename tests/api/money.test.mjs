@@ -128,7 +128,10 @@ test("a thousand parallel calls on a budget for ten never exceed it", async () =
   assert.ok(after.spent_usd <= after.limit_usd, JSON.stringify(after));
   assert.equal(after.reserved_usd, 0);
   assert.equal(micro(after.spent_usd), micro((await usage()).cost_usd));
-  assert.equal((await mock.get("/mock/totals")).requests, answered);
+  const seen = await mock.get("/mock/totals");
+  assert.equal(seen.requests, answered);
+  assert.ok(seen.microdollars > 0);
+  assert.equal((after.spent_usd - spent).toFixed(9), (Number(seen.exact_microdollars) / 1e6).toFixed(9), "the ledger's sum is the provider's");
   await dropBudget("ten");
 });
 
@@ -150,6 +153,35 @@ test("a budget that only warns lets calls pass, says so in their headers and cou
   assert.match(metrics, /^tessera_budget_refusals_total [1-9]/m);
   assert.match(server.log, /budget_passed/);
   await dropBudget("soft");
+});
+
+test("a workflow names itself in a header, has usage and a budget of its own", async () => {
+  const as = (name) => ({ "X-Tessera-Workflow": name });
+  const body = { model, messages, max_tokens: 100, mock: { tokens: 5 } };
+  await putBudget("flow", { limit_usd: 0.000001, scope: "workflow", subject: "nightly", period: "day" });
+  for (const more of [{}, { stream: true }]) {
+    const refused = await server.post("/v1/chat/completions", { ...body, ...more }, as("nightly"));
+    assert.deepEqual([refused.status, refused.json?.error.code], [402, "BUDGET_EXCEEDED"]);
+    assert.match(refused.json.error.message, /budget flow of this workflow/);
+  }
+  assert.equal((await server.post("/chat", { message: "What does it cost?", model }, as("nightly"))).status, 402);
+  assert.equal((await server.post("/v1/chat/completions", body, as("hourly"))).status, 200);
+  assert.equal((await server.post("/chat", { message: "What does it cost?", model }, as("hourly"))).status, 200);
+  await dropBudget("flow");
+  assert.equal((await server.post("/v1/chat/completions", body, as("nightly"))).status, 200);
+  const { items } = (await server.get("/api/usage?group_by=workflow")).json;
+  assert.deepEqual(items.filter((item) => item.workflow).map((item) => [item.workflow, item.calls]), [["hourly", 2], ["nightly", 1]]);
+  assert.equal((await server.get("/api/usage?group_by=model&workflow=hourly")).json.total.calls, 2);
+  await putBudget("flows", { limit_usd: 0.000001, scope: "workflow", subject: "*", period: "total" });
+  assert.equal((await server.post("/v1/chat/completions", body, as("yearly"))).status, 402);
+  assert.equal((await server.post("/v1/chat/completions", body)).status, 200, "no workflow");
+  await dropBudget("flows");
+  for (const bad of ["*", "x".repeat(257), "a\tb"]) {
+    const reply = await server.post("/v1/chat/completions", body, as(bad));
+    assert.deepEqual([reply.status, reply.json.error.code], [400, "INVALID_HEADER"], bad);
+  }
+  const contract = (await server.get("/openapi.json")).json.paths;
+  assert.ok(contract["/chat"].post.parameters.some((each) => each.in === "header" && each.name === "X-Tessera-Workflow"));
 });
 
 test("a model whose price nobody knows is not asked where a hard budget counts", async () => {
@@ -191,7 +223,7 @@ test("usage by what was asked for, as JSON and as CSV", async () => {
   const csv = await server.get("/api/usage?group_by=user,model", { Accept: "text/csv" });
   assert.match(csv.headers.get("content-type"), /^text\/csv/);
   const lines = csv.text.trim().split("\r\n");
-  assert.equal(lines[0], "user,model,calls,prompt_tokens,cached_prompt_tokens,completion_tokens,cost_usd");
+  assert.equal(lines[0], "user,model,calls,prompt_tokens,cached_prompt_tokens,cache_write_tokens,completion_tokens,cost_usd");
   assert.ok(lines.some((line) => line.startsWith(`"'=cmd(""x""),1",${model},1,`)), csv.text);
   assert.equal((await server.get("/api/usage?format=csv&limit=1&group_by=user")).text.trim().split("\r\n").length, 2);
   assert.equal((await server.get("/api/usage?group_by=shoe")).json.error.param, "group_by");

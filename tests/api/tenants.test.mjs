@@ -1,6 +1,7 @@
 // Two keys of two apps in random operations over all of the API: neither ever sees anything of the other's.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { createServer } from "node:http";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -23,8 +24,35 @@ const pick = (list) => list[below(list.length)];
 /** One app with what it should see. Both apps use the same names and ids for everything. */
 class App {
   constructor(name, word, key) {
-    Object.assign(this, { name, word, key, documents: new Map(), collections: new Set(), sessions: new Set(), streams: [], tasks: [], keys: [] });
+    Object.assign(this, { name, word, key, documents: new Map(), collections: new Set(), sessions: new Set(), streams: [], tasks: [], keys: [], calls: 0, workflows: new Map(), budgets: new Map(), responses: [] });
   }
+  /** A call that the ledger has an entry of. */
+  called(workflow) {
+    this.calls += 1;
+    this.workflows.set(workflow, (this.workflows.get(workflow) ?? 0) + 1);
+  }
+}
+
+/** A provider that keeps responses, and knows one key for all apps. */
+function provider() {
+  const kept = new Set();
+  const server = createServer((request, response) => {
+    let text = "";
+    request.on("data", (data) => (text += data));
+    request.on("end", () => {
+      const send = (status, value) => {
+        response.writeHead(status, { "Content-Type": "application/json" });
+        response.end(JSON.stringify(value));
+      };
+      const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15, input_tokens: 10, output_tokens: 5 };
+      if (request.url.includes("/chat/")) return send(200, { id: "c", object: "chat.completion", created: 1, model: "gpt-4o", choices: [{ index: 0, message: { role: "assistant", content: "Far." }, finish_reason: "stop" }], usage });
+      const id = request.url.match(/\/responses\/([^/?]+)/)?.[1] ?? `resp_${kept.size}_kept`;
+      if (request.method === "POST") kept.add(id);
+      else if (!kept.has(id)) return send(404, { error: { message: "not found" } });
+      return send(200, { id, object: "response", status: "completed", model: "gpt-4o", output: [], usage });
+    });
+  });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
 test(`apps are apart (seed ${seed})`, async (t) => {
@@ -38,15 +66,18 @@ test(`apps are apart (seed ${seed})`, async (t) => {
     return made.stdout.trim();
   };
   const apps = [new App("red", "vermilionsecret", make("red")), new App("blue", "ultramarinesecret", make("blue"))];
-  const server = await Server.start({ directory, settings: { "auth.mode": "keys", "mock.enabled": true, "ingest.roots": notes } });
+  const upstream = await provider();
+  const config = join(temporaryDirectory(), "tessera.yaml");
+  writeFileSync(config, `providers:\n  - {name: cloud, base_url: "http://127.0.0.1:${upstream.address().port}/v1", api_key: sk-tenants, location: cloud, models: [gpt-4o]}\n`);
+  const server = await Server.start({ directory, settings: { "auth.mode": "keys", "mock.enabled": true, "ingest.roots": notes, "chat.default_model": "tessera/extractive", config } });
 
   const otherOf = (app) => apps.find((a) => a !== app);
   /** Asks as `app`; whatever comes back must hold nothing of the other's. */
   async function ask(app, method, path, body, headers = {}) {
     const answer = await server.request(method, path, body, { Authorization: `Bearer ${app.key}`, ...headers });
     const seen = answer.text + JSON.stringify([...answer.headers]);
-    for (const mark of [otherOf(app).word, otherOf(app).key, ...otherOf(app).keys.map((k) => k.key_id), ...otherOf(app).streams, ...otherOf(app).tasks]) {
-      assert.ok(!seen.includes(mark) || path.includes(mark), `${app.name} ${method} ${path} saw ${mark}: ${answer.text.slice(0, 300)}`);
+    for (const mark of [otherOf(app).word, otherOf(app).key, ...otherOf(app).keys.map((k) => k.key_id), ...otherOf(app).streams, ...otherOf(app).tasks, ...otherOf(app).responses]) {
+      assert.ok(!seen.includes(mark) || path.includes(mark) || JSON.stringify(body ?? "").includes(mark), `${app.name} ${method} ${path} saw ${mark}: ${answer.text.slice(0, 300)}`);
     }
     assert.ok(answer.status < 500, `${method} ${path}: ${answer.status} ${answer.text.slice(0, 300)}`);
     return answer;
@@ -223,6 +254,64 @@ test(`apps are apart (seed ${seed})`, async (t) => {
       assert.ok(json.items.every((key) => key.app_id === app.name));
       for (const key of otherOf(app).keys.slice(-1)) assert.equal((await ask(app, "DELETE", `/api/keys/${key.key_id}`)).status, 404);
     },
+    async usage(app) {
+      const { json } = await ask(app, "GET", `/api/usage?group_by=${pick(["user", "workflow", "key,model"])}`);
+      assert.equal(json.total.calls, app.calls);
+      const of = pick([`${app.word}-${below(3)}`, `${otherOf(app).word}-${below(3)}`]);
+      const one = (await ask(app, "GET", `/api/usage?group_by=model&workflow=${of}`)).json;
+      assert.equal(one.total.calls, app.workflows.get(of) ?? 0, of);
+      const csv = await ask(app, "GET", "/api/usage?group_by=app", undefined, { Accept: "text/csv" });
+      if (app.calls) assert.ok(csv.text.split("\r\n")[1].startsWith(`${app.name},${app.calls},`), csv.text);
+    },
+    async call(app) {
+      const workflow = `${app.word}-${below(3)}`;
+      const { status } = await ask(app, "POST", "/v1/chat/completions", { model: "gpt-4o", user: app.word, messages: [{ role: "user", content: "How far?" }], max_tokens: 50 }, { "X-Tessera-Workflow": workflow });
+      const refused = [...app.budgets.values()].some((limit) => limit === 0);
+      assert.equal(status, refused ? 402 : 200);
+      if (!refused) app.called(workflow);
+    },
+    async putBudget(app) {
+      const [id, limit] = [`b${below(3)}`, pick([0, 1000])];
+      const { status, json } = await ask(app, "PUT", `/api/budgets/${id}`, { limit_usd: limit, period: "total", ...pick([{}, { scope: "user", subject: app.word }, { scope: "user", subject: "*" }]) });
+      assert.equal(status, 200);
+      assert.equal(json.items[0].limit_usd, limit);
+      app.budgets.set(id, limit);
+    },
+    async budgets(app) {
+      const { json } = await ask(app, "GET", "/api/budgets");
+      assert.deepEqual([...new Set(json.items.map((item) => item.budget_id))].sort(), [...app.budgets.keys()].sort());
+      for (const item of json.items) assert.equal(item.limit_usd, app.budgets.get(item.budget_id));
+    },
+    async deleteBudget(app) {
+      const id = `b${below(3)}`;
+      const { status } = await ask(app, "DELETE", `/api/budgets/${id}`);
+      assert.equal(status === 200, app.budgets.delete(id), id);
+    },
+    async respond(app) {
+      const previous = pick([undefined, ...app.responses.slice(-2)]);
+      const { status, json } = await ask(app, "POST", "/v1/responses", { model: "gpt-4o", user: app.word, input: "How far?", max_output_tokens: 50, previous_response_id: previous });
+      if ([...app.budgets.values()].some((limit) => limit === 0)) return assert.equal(status, 402);
+      assert.equal(status, 200);
+      app.responses.push(json.id);
+      app.called("");
+    },
+    async response(app) {
+      if (!app.responses.length) return;
+      const { status, json } = await ask(app, "GET", `/v1/responses/${app.responses.at(-1)}`);
+      assert.deepEqual([status, json.id], [200, app.responses.at(-1)]);
+    },
+    async deleteResponse(app) {
+      if (!app.responses.length) return;
+      const [id] = app.responses.splice(below(app.responses.length), 1);
+      assert.equal((await ask(app, "DELETE", `/v1/responses/${id}`)).status, 200);
+      assert.equal((await ask(app, "GET", `/v1/responses/${id}`)).status, 404);
+    },
+    async othersResponse(app) {
+      if (!otherOf(app).responses.length) return;
+      const id = pick(otherOf(app).responses);
+      for (const [method, path] of [["GET", ""], ["DELETE", ""], ["POST", "/cancel"], ["GET", "/input_items"]]) assert.equal((await ask(app, method, `/v1/responses/${id}${path}`)).status, 404);
+      assert.equal((await ask(app, "POST", "/v1/responses", { model: "gpt-4o", input: "Go on", previous_response_id: id })).status, 404);
+    },
     async shared(app) {
       for (const path of ["/v1/models", "/api/vector_db/stats", "/api/health/detailed", "/api/config", "/api/usage", "/api/budgets"]) await ask(app, "GET", path);
     },
@@ -243,6 +332,8 @@ test(`apps are apart (seed ${seed})`, async (t) => {
     t.diagnostic(`seed ${seed}, ${steps} steps`);
     assert.equal(await server.stop(), 0);
   }
+  upstream.closeAllConnections();
+  upstream.close();
   for (const { key } of apps) assert.ok(!server.log.includes(key));
   rmSync(directory, { recursive: true });
   rmSync(notes, { recursive: true });

@@ -40,15 +40,32 @@ constexpr std::optional<Money> exact_price(std::string_view text) {
 struct Prices {
   Price price;
   Price batch;
+  Price priority;
   bool known = false;
 };
 consteval Prices usd(std::string_view prompt, std::string_view cached, std::string_view completion) {
-  return {.price = {*exact_price(prompt), *exact_price(cached), *exact_price(completion)}, .batch = {}, .known = true};
+  return {.price = {*exact_price(prompt), *exact_price(cached), *exact_price(completion)},
+          .batch = {},
+          .priority = {},
+          .known = true};
 }
 consteval Prices batch(std::string_view prompt, std::string_view cached, std::string_view completion) {
   Prices prices = usd(prompt, cached, completion);
   const auto half = [](Money money) { return Money{money.pico_usd / 2}; };
   prices.batch = {half(prices.price.prompt), half(prices.price.cached_prompt), half(prices.price.completion)};
+  return prices;
+}
+consteval Prices priority(Prices prices, std::string_view prompt, std::string_view cached,
+                          std::string_view completion) {
+  prices.priority = usd(prompt, cached, completion).price;
+  return prices;
+}
+consteval Prices anthropic(std::string_view prompt, std::string_view cached, std::string_view completion) {
+  Prices prices = batch(prompt, cached, completion);
+  for (Price* const price : {&prices.price, &prices.batch}) {
+    price->cache_write = {price->prompt.pico_usd * 5 / 4};
+    price->cache_write_long = {price->prompt.pico_usd * 2};
+  }
   return prices;
 }
 consteval Prices none() {
@@ -132,6 +149,7 @@ ModelProfile shipped(const Facts& row) {
   }
   profile.price = row.prices.price;
   profile.batch_price = row.prices.batch;
+  profile.priority_price = row.prices.priority;
   profile.price_known = row.prices.known;
   profile.context_window = row.window;
   profile.max_output_tokens = row.output;
@@ -156,6 +174,7 @@ ModelProfile merged(const ModelProfile& known, const ModelProfile& change) {
   if (change.price_known) {
     profile.price = change.price;
     profile.batch_price = change.batch_price;
+    profile.priority_price = change.priority_price;
     profile.price_known = true;
   }
   const auto take = [](auto& mine, const auto& theirs) {

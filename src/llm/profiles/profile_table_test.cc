@@ -27,6 +27,19 @@ TEST(ProfileTable, HasTheReferencePriceTable) {
   }
 }
 
+TEST(ProfileTable, HasPricesOfCacheWritesAndServiceTiers) {
+  const ProfileTable table;
+  const ModelProfile* sonnet = table.find("anthropic", "claude-sonnet-4-5-20250929");
+  ASSERT_NE(sonnet, nullptr);
+  EXPECT_EQ(sonnet->price.cache_write.pico_usd, 3'750'000);
+  EXPECT_EQ(sonnet->price.cache_write_long.pico_usd, 6'000'000);
+  EXPECT_EQ(sonnet->price_at(core::PriceTier::batch).cache_write.pico_usd, 1'875'000);
+  EXPECT_EQ(sonnet->price_at(core::PriceTier::priority), sonnet->price) << "nothing is known of it";
+  const ModelProfile* mini = table.find("openai", "gpt-5-mini");
+  EXPECT_EQ(mini->price_at(core::PriceTier::batch).completion.pico_usd, 1'000'000);
+  EXPECT_EQ(mini->price_at(core::PriceTier::priority).completion.pico_usd, 3'600'000);
+}
+
 TEST(ProfileTable, HasTheReferenceProfiles) {
   const ProfileTable table;
   struct Row {
@@ -112,11 +125,6 @@ TEST(ParsePrice, IsExactOrRefuses) {
   for (const std::string_view bad : {"", ".", "-1", "1e3", "0.0000001", "9000001", "1.2.3", "99999999999999999999"}) {
     EXPECT_EQ(parse_price(bad).error().name, "BAD_PRICE") << bad;
   }
-}
-
-TEST(CostOf, CountsCachedTokensAtTheirPrice) {
-  const core::Price price{{150'000}, {75'000}, {600'000}};
-  EXPECT_EQ(core::cost_of(price, 1000, 400, 10).pico_usd, 600 * 150'000 + 400 * 75'000 + 10 * 600'000);
 }
 
 }  // namespace

@@ -115,7 +115,7 @@ void AnswerWriter::append_usage(std::string& out) const {
                  R"("prompt_tokens_details":{{"cached_tokens":{},"cache_creation_tokens":{}}},)"
                  R"("completion_tokens_details":{{"reasoning_tokens":{}}}}})",
                  usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
-                 usage.cached_prompt_tokens, details_.cache_creation, details_.reasoning);
+                 usage.cached_prompt_tokens, usage.cache_write_tokens, details_.reasoning);
 }
 
 void AnswerWriter::end(std::string& out) {

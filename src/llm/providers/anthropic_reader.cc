@@ -114,11 +114,21 @@ class AnthropicReader final : public AnswerReader {
     take("output_tokens", output_);
     take("cache_read_input_tokens", cached_);
     take("cache_creation_input_tokens", created_);
+    if (const json::value* lasting = member_of(usage->get_object(), "cache_creation");
+        lasting != nullptr && lasting->is_object()) {
+      if (const json::value* hour = member_of(lasting->get_object(), "ephemeral_1h_input_tokens")) {
+        created_long_ = count_of(hour);
+      }
+    }
+    if (const json::value* tier = member_of(usage->get_object(), "service_tier")) tier_ = price_tier(text_of(tier));
     core::Usage total;
     total.prompt_tokens = input_ + cached_ + created_;
     total.cached_prompt_tokens = cached_;
     total.completion_tokens = output_;
-    means_.writer.usage(total, {.cache_creation = created_});
+    total.cache_write_tokens = created_;
+    total.cache_write_long_tokens = created_long_;
+    total.tier = tier_;
+    means_.writer.usage(total, {});
   }
 
   // An answer that came through the answer tool is an answer, no call.
@@ -243,7 +253,9 @@ class AnthropicReader final : public AnswerReader {
   int64_t input_ = 0;
   int64_t output_ = 0;
   int64_t cached_ = 0;
-  int64_t created_ = 0;
+  int64_t created_ = 0;       // put into the cache
+  int64_t created_long_ = 0;  // of these: for an hour
+  core::PriceTier tier_ = core::PriceTier::standard;
 };
 
 }  // namespace

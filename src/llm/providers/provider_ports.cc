@@ -96,21 +96,21 @@ class ProviderPorts final : public core::EmbeddingsRelay,
     co_return written;
   }
 
-  Task<base::Result<std::string>> ask_stored(const core::RequestContext& context,
-                                             core::StoredResponseAsk ask) override {
+  Task<base::Result<std::string>> ask_stored(const core::RequestContext& context, core::StoredResponseAsk ask,
+                                             core::RelayReport& report) override {
     using Verb = core::StoredResponseAsk::Verb;
     const std::string_view method = ask.verb == Verb::remove ? "DELETE" : ask.verb == Verb::cancel ? "POST" : "GET";
     auto answer =
         co_await client_->call(context, stored_path(ask), ask.verb == Verb::cancel ? "{}" : "", std::string(method));
     if (!answer) co_return std::unexpected(stored_error(std::move(answer).error()));
+    if (ask.verb == Verb::get || ask.verb == Verb::cancel) read_stored_response(*answer, report);
     co_return answer;
   }
 
   Task<base::Result<>> stream_stored(const core::RequestContext& context, core::StoredResponseAsk ask,
-                                     core::RelaySink& sink) override {
+                                     core::RelaySink& sink, core::RelayReport& report) override {
     auto response = co_await client_->open(context, stored_path(ask), {}, {}, "GET");
     if (!response) co_return std::unexpected(stored_error(std::move(response).error()));
-    core::RelayReport report;  // the call that made it was accounted for
     RelayWatch watch{options().name, options().api_key, true, RelayForm::responses};
     watch.open_end = true;
     co_return co_await relay_events(*client_, context, *response->body, watch, {&sink, report});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "llm/providers/relay_reading.h"
 #include "text/json_skim.h"
 
 namespace tessera::llm {
@@ -16,122 +17,6 @@ using text::JsonKind;
 using text::JsonMember;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-base::Error bad_response(std::string_view provider, std::string_view what) {
-  return base::make_error(Code::upstream, "BAD_RESPONSE",
-                          fmt::format("the provider {} answered with {}", provider, what));
-}
-
-int64_t count_of(std::string_view value) {
-  return std::max<int64_t>(0, text::json_integer(value).value_or(0));
-}
-
-// Reads the details at the cursor.
-int64_t cached_of(JsonCursor& at) {
-  int64_t cached = 0;
-  if (at.peek() != JsonKind::object) {
-    at.skip();
-    return cached;
-  }
-  at.enter_object();
-  for (std::string_view key; at.next_member(key);) {
-    const std::string_view value = at.skip();
-    if (key == "cached_tokens") cached = count_of(value);
-  }
-  return cached;
-}
-
-// Reads the usage at the cursor.
-void read_usage(JsonCursor& at, core::RelayReport& report) {
-  if (at.peek() != JsonKind::object) {
-    at.skip();
-    return;
-  }
-  at.enter_object();
-  core::Usage& usage = report.usage;
-  for (std::string_view key; at.next_member(key);) {
-    if (key == "prompt_tokens_details" || key == "input_tokens_details") {
-      usage.cached_prompt_tokens = cached_of(at);
-      continue;
-    }
-    const std::string_view value = at.skip();
-    if (key == "prompt_tokens" || key == "input_tokens") usage.prompt_tokens = count_of(value);
-    if (key == "completion_tokens" || key == "output_tokens") usage.completion_tokens = count_of(value);
-    if (key == "prompt_cache_hit_tokens") usage.cached_prompt_tokens = count_of(value);
-  }
-  report.usage_reported |= at.ok();
-}
-
-void read_usage(std::string_view value, core::RelayReport& report) {
-  JsonCursor at(value);
-  read_usage(at, report);
-}
-
-// Groq reports the usage of streams beside the choices.
-void read_groq(std::string_view extra, core::RelayReport& report) {
-  std::vector<JsonMember> members;
-  if (!text::skim_json_object(extra, members)) return;
-  const JsonMember* usage = text::find_member(members, "usage");
-  if (usage != nullptr && usage->kind == JsonKind::object) read_usage(usage->value, report);
-}
-
-bool counts(std::string_view key) {
-  return key == "content" || key == "arguments" || key == "text" || key == "refusal" || key == "reasoning" ||
-         key == "reasoning_content" || key == "thinking" || key == "input";
-}
-
-// Bytes of the texts of a message or delta, whatever they are nested in.
-int64_t answer_bytes(JsonCursor& at, std::string_view name, int depth) {
-  int64_t bytes = 0;
-  std::string_view key;
-  switch (depth < 16 ? at.peek() : JsonKind::none) {
-    case JsonKind::object:
-      at.enter_object();
-      while (at.next_member(key)) bytes += answer_bytes(at, key, depth + 1);
-      return bytes;
-    case JsonKind::array:
-      at.enter_array();
-      while (at.next_element()) bytes += answer_bytes(at, name, depth + 1);
-      return bytes;
-    default: {
-      const std::string_view value = at.skip();
-      if (!value.starts_with('"') || !counts(name)) return 0;
-      const bool plain = value.find('\\') == std::string_view::npos;
-      return static_cast<int64_t>(plain ? value.size() - 2 : text::json_text_size(value));
-    }
-  }
-}
-
-struct ChoiceSeen {
-  int64_t index = 0;
-  int64_t bytes = 0;
-  std::string_view finish;  ///< with quotes; empty: none
-};
-
-// Reads the choice at the cursor.
-ChoiceSeen read_choice(JsonCursor& at) {
-  ChoiceSeen seen;
-  if (at.peek() != JsonKind::object) {
-    at.skip();
-    return seen;
-  }
-  at.enter_object();
-  for (std::string_view key; at.next_member(key);) {
-    if (key == "delta" || key == "message") {
-      seen.bytes = answer_bytes(at, {}, 0);
-      continue;
-    }
-    const std::string_view value = at.skip();
-    if (key == "index") seen.index = count_of(value);
-    if (key == "finish_reason" && value.size() > 2 && value.front() == '"') seen.finish = value;
-  }
-  return seen;
-}
-
-void note_choice(const ChoiceSeen& seen, core::RelayReport& report) {
-  report.answer_bytes += seen.bytes;
-  if (seen.index == 0 && !seen.finish.empty()) report.finish_reason = text::json_text(seen.finish).value_or("");
-}
 
 }  // namespace
 
@@ -156,6 +41,7 @@ base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view bod
     }
     const std::string_view value = at.skip();
     if (key == "model" && kind == JsonKind::string) report.model = text::json_text(value).value_or("");
+    if (key == "service_tier") report.usage.tier = tier_of(value);
     if (key == "error" && kind != JsonKind::null) error = value;
   }
   if (!at.at_end()) return std::unexpected(bad_response(watch.provider, "something that is not JSON"));
@@ -171,6 +57,47 @@ void read_usage_of(std::string_view body, core::RelayReport& report) {
   if (usage != nullptr && usage->kind == JsonKind::object) read_usage(usage->value, report);
 }
 
+namespace {
+
+// Tier, output, status and usage of an answer without choices.
+void read_object(const std::vector<JsonMember>& members, core::RelayReport& report) {
+  const JsonMember* model = text::find_member(members, "model");
+  if (model != nullptr) report.model = text::json_text(model->value).value_or(report.model);
+  const JsonMember* tier = text::find_member(members, "service_tier");
+  if (tier != nullptr) report.usage.tier = tier_of(tier->value);
+  const JsonMember* output = text::find_member(members, "output");
+  if (output != nullptr) {
+    JsonCursor at(output->value);
+    report.answer_bytes += answer_bytes(at);
+  }
+  const JsonMember* usage = text::find_member(members, "usage");
+  if (usage != nullptr && usage->kind == JsonKind::object) read_usage(usage->value, report);
+  const JsonMember* status = text::find_member(members, "status");
+  if (status == nullptr) return;
+  report.finish_reason = status->value == "\"incomplete\"" ? "length" : "stop";
+  if (status->value != "\"queued\"" && status->value != "\"in_progress\"") return;
+  // What it has used is not known before its end.
+  const JsonMember* id = text::find_member(members, "id");
+  if (id != nullptr) report.background_id = text::json_text(id->value).value_or("");
+  report.usage_reported = false;
+}
+
+bool is_true(const std::vector<JsonMember>& members, std::string_view name) {
+  const JsonMember* const member = text::find_member(members, name);
+  return member != nullptr && member->value == "true";
+}
+
+}  // namespace
+
+void read_stored_response(std::string_view body, core::RelayReport& report) {
+  std::vector<JsonMember> members;
+  if (!text::skim_json_object(body, members)) return;
+  const JsonMember* status = text::find_member(members, "status");
+  if (status == nullptr || status->kind != JsonKind::string) return;
+  read_object(members, report);
+  report.finish_reason = text::json_text(status->value).value_or("");
+}
+
 base::Result<> read_relayed_object(const RelayWatch& watch, std::string_view body, core::RelayReport& report) {
   std::vector<JsonMember> members;
   if (!text::skim_json_object(body, members)) {
@@ -180,16 +107,7 @@ base::Result<> read_relayed_object(const RelayWatch& watch, std::string_view bod
   if (error != nullptr && error->kind != JsonKind::null) {
     return std::unexpected(relayed_error(watch.provider, error->value, watch.secret));
   }
-  const JsonMember* model = text::find_member(members, "model");
-  if (model != nullptr) report.model = text::json_text(model->value).value_or(report.model);
-  const JsonMember* output = text::find_member(members, "output");
-  if (output != nullptr) {
-    JsonCursor at(output->value);
-    report.answer_bytes += answer_bytes(at, {}, 0);
-  }
-  const JsonMember* status = text::find_member(members, "status");
-  if (status != nullptr) report.finish_reason = status->value == "\"incomplete\"" ? "length" : "stop";
-  read_usage_of(body, report);
+  read_object(members, report);
   return {};
 }
 
@@ -295,6 +213,8 @@ bool RelayStream::take_data(std::string_view data) {
       usage = true;
     } else if (key == "model" && kind == JsonKind::string && report_.model.empty()) {
       report_.model = text::json_text(value).value_or("");
+    } else if (key == "service_tier") {
+      report_.usage.tier = tier_of(value);
     } else if (key == "x_groq") {
       read_groq(value, report_);
     } else if (key == "error" && kind != JsonKind::null) {
@@ -327,6 +247,11 @@ bool RelayStream::take_response_event(std::string_view data) {
     std::vector<JsonMember> inner;
     const bool nested = response != nullptr && text::skim_json_object(response->value, inner).has_value();
     const JsonMember* error = text::find_member(nested ? inner : members, "error");
+    if (nested) {
+      read_usage_of(response->value, report_);
+      report_.background_id.clear();
+      report_.finish_reason = "failed";
+    }
     fail(relayed_error(watch_.provider, error != nullptr ? error->value : data, watch_.secret));
     return false;
   }
@@ -342,6 +267,14 @@ bool RelayStream::take_response_event(std::string_view data) {
       return false;
     }
     report_.model = said.model;
+    // One that is made in the background goes on when its reader leaves.
+    report_.background_id.clear();
+    if (!said.background_id.empty()) {
+      std::vector<JsonMember> inner;
+      if (text::skim_json_object(response->value, inner) && is_true(inner, "background")) {
+        report_.background_id = std::move(said.background_id);
+      }
+    }
     if (last) {
       seen_ = finished_ = 1;
       report_.finish_reason = said.finish_reason;

@@ -30,6 +30,11 @@ base::Result<> read_relayed_answer(const RelayWatch& watch, std::string_view bod
 base::Result<> read_relayed_object(const RelayWatch& watch, std::string_view body, core::RelayReport& report);
 /// The usage in a JSON object of whatever kind, if there is one.
 void read_usage_of(std::string_view body, core::RelayReport& report);
+/// What a response that its provider kept says of itself, as core::StoredResponses tells it.
+void read_stored_response(std::string_view body, core::RelayReport& report);
+
+/// The prices that a service tier of this name is charged by.
+core::PriceTier price_tier(std::string_view service_tier);
 
 /// Watches a stream of chat completion (or response) events go by: cuts it into whole events, takes the report from
 /// them and says what is to be passed on, as bytes of what came. One per stream; not thread-safe. What the watch refers

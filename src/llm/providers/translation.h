@@ -32,7 +32,6 @@ struct ChoiceText {
 
 /// Usage as translators read it; `details` are what core::Usage has no place for.
 struct UsageDetails {
-  int64_t cache_creation = 0;
   int64_t reasoning = 0;
 };
 

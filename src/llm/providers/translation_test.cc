@@ -194,7 +194,8 @@ TEST_F(Translated, AnthropicAnswersWhole) {
   const auto answer = run("anthropic", R"({"id":"msg_1","model":"claude-x","content":[
     {"type":"thinking","thinking":"Hm.","signature":"s"},{"type":"text","text":"Hi "},{"type":"text","text":"there"},
     {"type":"tool_use","id":"t1","name":"look","input":{"at":1}}],"stop_reason":"tool_use",
-    "usage":{"input_tokens":5,"cache_read_input_tokens":10,"cache_creation_input_tokens":2,"output_tokens":7}})",
+    "usage":{"input_tokens":5,"cache_read_input_tokens":10,"cache_creation_input_tokens":2,"output_tokens":7,
+      "cache_creation":{"ephemeral_5m_input_tokens":1,"ephemeral_1h_input_tokens":1},"service_tier":"batch"}})",
                           false);
   ASSERT_TRUE(answer) << answer.error().message;
   const json::value out = json::parse(*answer);
@@ -210,6 +211,9 @@ TEST_F(Translated, AnthropicAnswersWhole) {
   EXPECT_EQ(out.at("usage").at("prompt_tokens"), 17);
   EXPECT_EQ(out.at("usage").at("prompt_tokens_details").at("cached_tokens"), 10);
   EXPECT_EQ(report.usage.completion_tokens, 7);
+  EXPECT_EQ(report.usage.cache_write_tokens, 2);
+  EXPECT_EQ(report.usage.cache_write_long_tokens, 1);
+  EXPECT_EQ(report.usage.tier, core::PriceTier::batch);
   EXPECT_EQ(report.finish_reason, "tool_calls");
   EXPECT_EQ(server.received().back().path, "/v1/messages");
   EXPECT_EQ(server.received().back().key_header, "secret-key");

@@ -88,6 +88,8 @@ Task<base::Result<std::string>> SingleFlight::join(const core::RequestContext& c
     if (left_early(flight->result)) continue;  // its time was over, not ours
     if (shared_ != nullptr) shared_->increment();
     report = flight->report;
+    report.usage.cost = {};  // the first pays
+    if (flight->result && on_shared_) TESSERA_CO_CHECK(on_shared_(context, report));
     co_return flight->result;
   }
 }

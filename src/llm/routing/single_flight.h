@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,9 +17,13 @@ namespace tessera::llm {
 /// over. Answers are not kept. Thread-safe. Errors: those of the model.
 class SingleFlight final : public core::ChatModel {
  public:
-  /// `shared` counts the requests that had no call of their own; may be null, else outlives it.
-  explicit SingleFlight(std::shared_ptr<core::ChatModel> inner, observe::Counter* shared = nullptr)
-      : inner_(std::move(inner)), shared_(shared) {}
+  /// Is told of each answer that a request got without a call of its own; an error is what it gets instead.
+  using OnShared = std::function<base::Result<>(const core::RequestContext&, const core::RelayReport&)>;
+  /// `shared` counts the requests that had no call of their own, those that failed as well; may be null, else outlives
+  /// it. `on_shared` may be empty.
+  explicit SingleFlight(std::shared_ptr<core::ChatModel> inner, observe::Counter* shared = nullptr,
+                        OnShared on_shared = {})
+      : inner_(std::move(inner)), shared_(shared), on_shared_(std::move(on_shared)) {}
 
   [[nodiscard]] bool relays() const override { return inner_->relays(); }
   core::Task<base::Result<std::string>> relay(const core::RequestContext& context, const core::RelayRequest& request,
@@ -37,6 +42,7 @@ class SingleFlight final : public core::ChatModel {
 
   std::shared_ptr<core::ChatModel> inner_;
   observe::Counter* shared_;
+  OnShared on_shared_;
   std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;  // guarded by mutex_
 };

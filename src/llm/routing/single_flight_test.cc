@@ -73,7 +73,14 @@ class Flights : public ::testing::Test {
   boost::asio::io_context loop;
   observe::Counter shared;
   std::shared_ptr<HeldModel> model = std::make_shared<HeldModel>();
-  SingleFlight flights{model, &shared};
+  std::vector<std::string> told;  // bodies of whom an answer was shared with
+  bool refuse = false;
+  SingleFlight flights{model, &shared,
+                       [this](const core::RequestContext& context, const core::RelayReport& report) -> base::Result<> {
+                         told.push_back(context.workflow + " by " + report.provider);
+                         if (refuse) return base::fail(base::Code::unavailable, "LEDGER_BEHIND", "wait");
+                         return {};
+                       }};
   std::deque<Caller> callers;
   async::TaskScope scope{loop.get_executor()};
 };
@@ -106,6 +113,28 @@ TEST_F(Flights, IdenticalRequestsShareOneCall) {
   EXPECT_EQ(model->calls.size(), 2u);
 }
 
+TEST_F(Flights, WhoSharesAnAnswerIsToldOf) {
+  for (const char* const name : {"first", "second", "third"}) {
+    Caller& caller = callers.emplace_back();
+    caller.context.tenant.app_id = "a";
+    caller.context.workflow = name;
+    caller.request = {.model = "m", .body = "{}"};
+    scope.spawn([this, &caller]() -> async::Task<> {
+      caller.result = co_await flights.relay(caller.context, caller.request, nullptr, caller.report);
+    });
+    settle();
+  }
+  model->calls[0].answer.set();
+  settle();
+  EXPECT_EQ(told, (std::vector<std::string>{"second by held", "third by held"}));
+  refuse = true;
+  call("a", "m", "{}");
+  Caller& late = call("a", "m", "{}");
+  model->calls[1].answer.set();
+  settle();
+  EXPECT_EQ(late.result->error().name, "LEDGER_BEHIND");
+}
+
 TEST_F(Flights, AnyDifferenceKeepsThemApart) {
   call("a", "m", "{}");
   call("b", "m", "{}");
@@ -122,6 +151,7 @@ TEST_F(Flights, ErrorsAreSharedToo) {
   model->calls[0].answer.set();
   settle();
   for (const Caller& caller : callers) EXPECT_EQ(caller.result->error().name, "PROVIDER_FAILED");
+  EXPECT_TRUE(told.empty()) << "there is no answer";
 }
 
 TEST_F(Flights, AnotherTakesOverWhenTheFirstLeaves) {

@@ -53,6 +53,9 @@ Task<base::Result<int64_t>> MemoryLedger::erase_user(core::Tenant tenant, std::s
     it->second.user_id.clear();
     ++erased;
   }
+  for (auto it = held_.lower_bound({tenant, ""}); it != held_.end() && it->first.first == tenant; ++it) {
+    if (it->second.user_id == user_id) it->second.user_id.clear();
+  }
   co_return erased;
 }
 
@@ -61,9 +64,21 @@ Task<base::Result<>> MemoryLedger::append_entries(std::vector<LedgerEntry> entri
   const std::lock_guard lock(mutex_);
   for (LedgerEntry& entry : entries) {
     std::pair id(entry.tenant, entry.call_id);
+    if (entry.outcome == core::CallOutcome::held) {
+      if (!entries_.contains(id)) held_.try_emplace(std::move(id), std::move(entry));
+      continue;
+    }
+    held_.erase(id);
     entries_.try_emplace(std::move(id), std::move(entry));
   }
   co_return base::Result<>{};
+}
+
+Task<base::Result<std::vector<LedgerEntry>>> MemoryLedger::load_held() {
+  std::vector<LedgerEntry> all;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, entry] : held_) all.push_back(entry);
+  co_return all;
 }
 
 Task<base::Result<std::vector<core::UsageRow>>> MemoryLedger::sum_usage(core::LedgerFilter filter,
@@ -83,6 +98,7 @@ Task<base::Result<std::vector<core::UsageRow>>> MemoryLedger::sum_usage(core::Le
       ++row.calls;
       row.prompt_tokens += entry.prompt_tokens;
       row.cached_prompt_tokens += entry.cached_prompt_tokens;
+      row.cache_write_tokens += entry.cache_write_tokens;
       row.completion_tokens += entry.completion_tokens;
       row.cost += entry.cost;
     }

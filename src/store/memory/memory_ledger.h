@@ -14,6 +14,7 @@ namespace tessera::store {
 class MemoryLedger final : public core::Ledger {
  public:
   core::Task<base::Result<>> append_entries(std::vector<core::LedgerEntry> entries) override;
+  core::Task<base::Result<std::vector<core::LedgerEntry>>> load_held() override;
   core::Task<base::Result<std::vector<core::UsageRow>>> sum_usage(core::LedgerFilter filter,
                                                                   std::vector<core::LedgerGroup> groups,
                                                                   int64_t limit) override;
@@ -22,6 +23,7 @@ class MemoryLedger final : public core::Ledger {
  private:
   std::mutex mutex_;
   std::map<std::pair<core::Tenant, std::string>, core::LedgerEntry> entries_;  // guarded by mutex_; by call
+  std::map<std::pair<core::Tenant, std::string>, core::LedgerEntry> held_;     // guarded by mutex_; by call
 };
 
 /// BudgetStore in a map.

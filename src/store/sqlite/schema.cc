@@ -232,6 +232,27 @@ CREATE TABLE response_owners(
   created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX response_owners_by_age ON response_owners(created_at_ms);
+)sql",
+                                                            R"sql(
+ALTER TABLE ledger ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE usage_days ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE held_calls(
+  app_id TEXT NOT NULL,
+  call_id TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  request_id TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  workflow TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model TEXT NOT NULL,
+  prompt_tokens INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  cost_pico_usd INTEGER NOT NULL,
+  response_id TEXT NOT NULL,
+  PRIMARY KEY (app_id, call_id)
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 base::Result<int64_t> ask(Connection& connection, const char* sql) {
@@ -256,6 +277,14 @@ base::Result<> step(Connection& connection, int64_t from) {
 }
 
 }  // namespace
+
+base::Result<> check_schema(Connection& connection, const std::string& path) {
+  TESSERA_TRY(const int64_t application, ask(connection, "PRAGMA application_id"));
+  if (application != kApplicationId) return not_ours(path, "is not the database of a Tessera");
+  TESSERA_TRY(const int64_t version, ask(connection, "PRAGMA user_version"));
+  if (version != kSchemaVersion) return not_ours(path, "was written by another version, which has to read it");
+  return {};
+}
 
 base::Result<> migrate(Connection& connection, const std::string& path) {
   const auto application = ask(connection, "PRAGMA application_id");

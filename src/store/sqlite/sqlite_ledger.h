@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ class SqliteLedger final : public core::Ledger {
   SqliteLedger(WriteQueue& writer, ReaderPool& readers) : writer_(writer), readers_(readers) {}
 
   core::Task<base::Result<>> append_entries(std::vector<core::LedgerEntry> entries) override;
+  core::Task<base::Result<std::vector<core::LedgerEntry>>> load_held() override;
   core::Task<base::Result<std::vector<core::UsageRow>>> sum_usage(core::LedgerFilter filter,
                                                                   std::vector<core::LedgerGroup> groups,
                                                                   int64_t limit) override;
@@ -24,6 +26,24 @@ class SqliteLedger final : public core::Ledger {
  private:
   WriteQueue& writer_;
   ReaderPool& readers_;
+};
+
+/// The ledger of a database file that another process may be writing: reads only, takes no lock, changes nothing.
+/// Blocking; one thread at a time. For the command line.
+class LedgerFile {
+ public:
+  /// Errors: unavailable DATABASE_CANNOT_OPEN; invalid DATABASE_NOT_OURS (also one of another version).
+  static base::Result<std::unique_ptr<LedgerFile>> open(const std::string& path);
+  /// The apps that have entries, in order.
+  [[nodiscard]] base::Result<std::vector<std::string>> list_apps();
+  /// As core::Ledger::sum_usage, of what is written.
+  [[nodiscard]] base::Result<std::vector<core::UsageRow>> sum_usage(const core::LedgerFilter& filter,
+                                                                    const std::vector<core::LedgerGroup>& groups,
+                                                                    int64_t limit);
+
+ private:
+  explicit LedgerFile(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  std::unique_ptr<Connection> connection_;
 };
 
 /// BudgetStore over the same.

@@ -13,6 +13,7 @@
 #include "async/run_blocking.h"
 #include "async/task_scope.h"
 #include "store/sqlite/connection.h"
+#include "store/sqlite/sqlite_ledger.h"
 #include "store/testing.h"
 
 namespace tessera::store {
@@ -76,7 +77,8 @@ TEST(SqliteFile, OfTheFirstSchemaIsBroughtUpToDate) {
   {
     const auto connection = *Connection::open(folder.file("tessera.db"), Connection::Mode::read_write);
     ASSERT_TRUE(connection
-                    ->execute("DROP TABLE response_owners; DROP TABLE budgets; DROP TABLE usage_days; DROP TABLE "
+                    ->execute("DROP TABLE held_calls; DROP TABLE response_owners; DROP TABLE budgets; DROP TABLE "
+                              "usage_days; DROP TABLE "
                               "ledger; DROP TABLE api_keys; "
                               "DROP INDEX documents_by_source; ALTER TABLE documents DROP COLUMN source_stamp; "
                               "PRAGMA user_version = 1")
@@ -89,6 +91,30 @@ TEST(SqliteFile, OfTheFirstSchemaIsBroughtUpToDate) {
   EXPECT_EQ(records[0].stamp, 0U);
   ASSERT_TRUE(sync_wait(documents.put_document(make_document("a", "c", "e", "more"))).has_value());
   EXPECT_EQ(sync_wait(documents.load_document({"a"}, "d"))->text, "text");
+}
+
+TEST(SqliteFile, ItsLedgerIsReadBesideTheStoreThatWritesIt) {
+  const ScratchFolder folder;
+  EXPECT_FALSE(LedgerFile::open(folder.file("tessera.db")).has_value()) << "nothing is made";
+  SqliteBox box({.path = folder.file("tessera.db")});
+  for (const char* const app : {"b", "a"}) {
+    core::LedgerEntry entry;
+    entry.tenant = {app};
+    entry.call_id = "1";
+    entry.cost = {7};
+    ASSERT_TRUE(sync_wait(box.store->ledger().append_entries({entry})).has_value());
+  }
+  const auto file = LedgerFile::open(folder.file("tessera.db"));
+  ASSERT_TRUE(file.has_value()) << file.error().message;
+  EXPECT_EQ(*(*file)->list_apps(), (std::vector<std::string>{"a", "b"}));
+  core::LedgerFilter filter;
+  filter.tenant = {"a"};
+  EXPECT_EQ((*file)->sum_usage(filter, {core::LedgerGroup::app}, 10)->at(0).cost.pico_usd, 7);
+  {
+    const auto connection = *Connection::open(folder.file("tessera.db"), Connection::Mode::read_write);
+    ASSERT_TRUE(connection->execute("PRAGMA user_version = 5").has_value());
+  }
+  EXPECT_EQ(LedgerFile::open(folder.file("tessera.db")).error().name, "DATABASE_NOT_OURS");
 }
 
 TEST(SqliteWriter, TellsOfEachCommit) {
