@@ -175,12 +175,11 @@ class ResponsesForm final : public Form {
     }
     out += R"(],"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"metadata":{},"temperature":1,"top_p":1)";
     if (usage) {
-      fmt::format_to(std::back_inserter(out),
-                     R"(,"usage":{{"input_tokens":{},"input_tokens_details":{{"cached_tokens":{}}},"output_tokens":{},)"
-                     R"("output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{}}})",
-                     usage->prompt, usage->cached, usage->completion, usage->prompt + usage->completion);
-    } else {
-      out += R"(,"usage":null)";
+      fmt::format_to(
+          std::back_inserter(out),
+          R"(,"usage":{{"input_tokens":{},"input_tokens_details":{{"cached_tokens":{},"cache_write_tokens":0}},"output_tokens":{},)"
+          R"("output_tokens_details":{{"reasoning_tokens":0}},"total_tokens":{}}})",
+          usage->prompt, usage->cached, usage->completion, usage->prompt + usage->completion);
     }
     out += '}';
   }
