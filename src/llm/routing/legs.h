@@ -9,6 +9,7 @@
 #include "async/cancel.h"
 #include "core/chat_model.h"
 #include "core/model_profile.h"
+#include "llm/routing/router.h"
 
 namespace tessera::llm {
 
@@ -47,12 +48,18 @@ class Tap final : public core::RelaySink, public core::ChatSink {
   core::Task<base::Result<>> on_delta(core::ChatDelta delta) override {
     return speaks() ? deltas_->on_delta(std::move(delta)) : lost();
   }
+  /// Whose answer it is, and where to say so before the reader gets anything; both outlive the tap's calls.
+  void signed_by(const std::string& name, std::string& told) {
+    name_ = &name;
+    told_ = &told;
+  }
   [[nodiscard]] bool started() const { return started_; }
 
  private:
   bool speaks() {
     if (started_) return true;
     started_ = gate_ == nullptr || gate_->claim(leg_);
+    if (started_ && told_ != nullptr) *told_ = *name_;
     return started_;
   }
   static core::Task<base::Result<>> lost() {
@@ -63,6 +70,8 @@ class Tap final : public core::RelaySink, public core::ChatSink {
   core::ChatSink* deltas_;
   Gate* gate_ = nullptr;
   size_t leg_ = 0;
+  const std::string* name_ = nullptr;
+  std::string* told_ = nullptr;
   bool started_ = false;
 };
 
@@ -76,20 +85,25 @@ struct RelayLeg {
   };
   explicit RelayLeg(const Ask& what) : ask(what), tap(what.sink, nullptr) {}
 
-  core::Task<Result> start(core::ChatModel& model, const core::ModelProfile* /*profile*/,
-                           const core::RequestContext& context) {
-    return model.relay(context, ask.request, ask.sink == nullptr ? nullptr : &tap, report);
+  core::Task<Result> start(const Candidate& candidate, const core::RequestContext& context) {
+    endpoint = &candidate.endpoint->name();
+    tap.signed_by(*endpoint, ask.report.endpoint);
+    return candidate.model->relay(context, ask.request, ask.sink == nullptr ? nullptr : &tap, report);
   }
   [[nodiscard]] bool streams() const { return ask.sink != nullptr; }
   /// A content filter left nothing of the answer, and nothing has been passed on.
   [[nodiscard]] bool filtered() const {
     return !tap.started() && report.finish_reason == "content_filter" && report.answer_bytes == 0;
   }
-  void deliver_report() { ask.report = std::move(report); }
+  void deliver_report() {
+    ask.report = std::move(report);
+    ask.report.endpoint = *endpoint;
+  }
 
   Ask ask;
   Tap tap;
   core::RelayReport report;
+  const std::string* endpoint = nullptr;  // its name
   Result result;
 };
 
@@ -103,10 +117,9 @@ struct GenerateLeg {
   };
   explicit GenerateLeg(const Ask& what) : ask(what), tap(nullptr, what.sink) {}
 
-  core::Task<Result> start(core::ChatModel& model, const core::ModelProfile* profile,
-                           const core::RequestContext& context) {
-    const core::ChatRequest& request = completed(profile);
-    return model.generate(context, request, ask.sink == nullptr ? nullptr : &tap);
+  core::Task<Result> start(const Candidate& candidate, const core::RequestContext& context) {
+    const core::ChatRequest& request = completed(candidate.profile);
+    return candidate.model->generate(context, request, ask.sink == nullptr ? nullptr : &tap);
   }
   [[nodiscard]] bool streams() const { return ask.sink != nullptr; }
   [[nodiscard]] bool filtered() const {

@@ -1,13 +1,13 @@
 #include "llm/routing/router.h"
 
 #include <algorithm>
-#include <numeric>
 #include <tuple>
 
 #include "async/channel.h"
 #include "async/deadline.h"
 #include "async/task_scope.h"
 #include "llm/routing/legs.h"
+#include "llm/routing/schedule.h"
 
 namespace tessera::llm {
 namespace {
@@ -17,7 +17,6 @@ using base::Error;
 using base::Millis;
 using core::Task;
 
-constexpr size_t kScheduleMax = 256;
 constexpr Millis kRest{1'000};        // after a 429 that does not say how long
 constexpr Millis kQuotaRest{60'000};  // a spent quota does not come back soon
 constexpr Millis kRestMax{300'000};
@@ -26,28 +25,10 @@ constexpr uint32_t bit(size_t which) {
   return 1U << which;
 }
 
-// Smooth weighted round robin over one period: each member as often as its weight says, spread evenly.
-std::vector<uint8_t> schedule_of(const std::vector<Candidate>& candidates, const std::vector<uint8_t>& members) {
-  int64_t divisor = 0;
-  for (const uint8_t i : members) divisor = std::gcd(divisor, candidates[i].weight);
-  std::vector<std::pair<int64_t, int64_t>> shares;  // weight, credit
-  int64_t total = 0;
-  for (const uint8_t i : members) {
-    shares.emplace_back(divisor == 0 ? 1 : candidates[i].weight / divisor, 0);
-    total += shares.back().first;
-  }
-  std::vector<uint8_t> schedule;
-  const size_t length = std::min(static_cast<size_t>(total), kScheduleMax);
-  while (schedule.size() < length) {
-    size_t best = 0;
-    for (size_t i = 0; i < shares.size(); ++i) {
-      shares[i].second += shares[i].first;
-      if (shares[i].second > shares[best].second) best = i;
-    }
-    shares[best].second -= total;
-    schedule.push_back(members[best]);
-  }
-  return schedule;
+Task<base::Result<std::string>> kept_elsewhere() {
+  co_return base::fail(Code::invalid, "KEPT_ELSEWHERE",
+                       "What this request goes on from is kept at a provider, or with a key, that does not serve this "
+                       "model; name the model that it began with.");
 }
 
 }  // namespace
@@ -146,6 +127,15 @@ size_t Router::choose(const Progress& progress) const {
     chosen = i;
   }
   return chosen;
+}
+
+uint32_t Router::elsewhere(const std::string& endpoint) const {
+  if (endpoint.empty()) return 0;
+  uint32_t bits = 0;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    if (candidates_[i].endpoint->name() != endpoint) bits |= bit(i);
+  }
+  return bits;
 }
 
 Task<base::Result<Router::Turn>> Router::take_turn(const core::RequestContext& context, size_t which) {
@@ -288,7 +278,7 @@ Task<typename Leg::Result> Router::drive(const core::RequestContext& context, ty
       leg.emplace(co_await hedged<Leg>(context, ask, *std::move(turn), progress));
     } else {
       leg.emplace(ask);
-      leg->result = co_await leg->start(*candidates_[which].model, candidates_[which].profile, context);
+      leg->result = co_await leg->start(candidates_[which], context);
       settle(progress, *turn, leg->result ? nullptr : &leg->result.error());
     }
     if (leg->result) {
@@ -337,7 +327,7 @@ bool Router::take_spare_turn(Progress& progress, Turn& turn) {
 template <class Leg>
 Task<void> Router::run_leg(Race<Leg>& race, size_t which) {
   const Candidate& candidate = candidates_[race.turns[which].which];
-  race.legs[which].result = co_await race.legs[which].start(*candidate.model, candidate.profile, race.contexts[which]);
+  race.legs[which].result = co_await race.legs[which].start(candidate, race.contexts[which]);
   (void)race.finished.try_send(which);
 }
 
@@ -389,7 +379,10 @@ Task<void> Router::race(const core::RequestContext& context, Race<Leg>& race, Pr
 
 Task<base::Result<std::string>> Router::relay(const core::RequestContext& context, const core::RelayRequest& request,
                                               core::RelaySink* sink, core::RelayReport& report) {
-  return drive<RelayLeg>(context, RelayLeg::Ask{request, sink, report}, ~relaying_ | forbidden(context));
+  const uint32_t strange = elsewhere(request.endpoint);
+  const auto all = static_cast<uint32_t>((uint64_t{1} << candidates_.size()) - 1);
+  if ((strange & all) == all) return kept_elsewhere();
+  return drive<RelayLeg>(context, RelayLeg::Ask{request, sink, report}, ~relaying_ | forbidden(context) | strange);
 }
 
 Task<base::Result<core::ChatCompletion>> Router::generate(const core::RequestContext& context,

@@ -232,6 +232,9 @@ CREATE TABLE response_owners(
   created_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX response_owners_by_age ON response_owners(created_at_ms);
+)sql",
+                                                            R"sql(
+ALTER TABLE response_owners ADD COLUMN endpoint TEXT NOT NULL DEFAULT '';
 )sql"};
 
 base::Result<int64_t> ask(Connection& connection, const char* sql) {
