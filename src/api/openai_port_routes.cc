@@ -64,14 +64,37 @@ std::string id_of(std::string_view response) {
   return plain_id(found) ? found : std::string();
 }
 
+/// Notes whose a response is that somebody keeps, with the model that was asked and the endpoint that answered.
+class OwnerNote {
+ public:
+  /// `keeper` may be null: nobody keeps anything. All outlives the note.
+  OwnerNote(ResponseOwners& owners, const core::Tenant& tenant, const std::string& model,
+            std::shared_ptr<core::StoredResponses> keeper)
+      : owners_(owners), tenant_(tenant), model_(model), keeper_(std::move(keeper)) {}
+
+  [[nodiscard]] bool wanted(const core::RelayReport& report) const {
+    return keeper_ != nullptr && keeper_->keeps(report.endpoint);
+  }
+  async::Task<> write(std::string id, const core::RelayReport& report) const {
+    core::ResponseOwner owner{.response_id = std::move(id), .tenant = tenant_, .model = model_};
+    owner.endpoint = report.endpoint;
+    return owners_.note(std::move(owner));
+  }
+
+ private:
+  ResponseOwners& owners_;
+  const core::Tenant& tenant_;
+  const std::string& model_;
+  std::shared_ptr<core::StoredResponses> keeper_;
+};
+
 /// Passes events on and looks into the first ones for the response's id, which is noted before the client sees it.
 class IdSink final : public core::RelaySink {
  public:
-  IdSink(ResponseOwners& owners, const core::Tenant& tenant, const std::string& model)
-      : owners_(owners), tenant_(tenant), model_(model) {}
+  IdSink(const OwnerNote& note, const core::RelayReport& report) : note_(note), report_(report) {}
 
   core::Task<base::Result<>> on_events(std::string_view events) override {
-    if (noted_ || looked_++ >= kLooksMax) return inner->on_events(events);
+    if (noted_ || looked_++ >= kLooksMax || !note_.wanted(report_)) return inner->on_events(events);
     return note(events);
   }
 
@@ -83,7 +106,7 @@ class IdSink final : public core::RelaySink {
   core::Task<base::Result<>> note(std::string_view events) {
     if (std::string id = look(events); !id.empty()) {
       noted_ = true;
-      co_await owners_.note(tenant_, std::move(id), model_);
+      co_await note_.write(std::move(id), report_);
     }
     co_return co_await inner->on_events(events);
   }
@@ -100,9 +123,8 @@ class IdSink final : public core::RelaySink {
     return response == nullptr ? std::string() : id_of(response->value);
   }
 
-  ResponseOwners& owners_;
-  const core::Tenant& tenant_;
-  const std::string& model_;
+  const OwnerNote& note_;
+  const core::RelayReport& report_;
   int looked_ = 0;
   bool noted_ = false;
 };
@@ -151,36 +173,40 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::responses(Call& call) {
                          "", "conversation");
   }
   if (!ask.previous_response.empty()) {
-    TESSERA_CO_TRY(const bool strange, co_await owners_.strange(tenant, std::move(ask.previous_response)));
-    if (strange) {
+    TESSERA_CO_TRY(auto owner, co_await owners_.find(std::move(ask.previous_response)));
+    if (owner && owner->tenant != tenant) {
       base::Error error = no_response();
       error.param = "previous_response_id";
       co_return std::unexpected(std::move(error));
     }
+    if (owner) request.endpoint = std::move(owner->endpoint);
   }
-  const bool kept = ask.store && parts_.models.ports(request.model).stored_responses != nullptr;
+  const OwnerNote note(owners_, tenant, request.model,
+                       ask.store ? parts_.models.ports(request.model).stored_responses : nullptr);
   request.body = std::move(call.request.body);
   core::RelayReport report;
   const bool stream = request.stream;
-  IdSink ids(owners_, tenant, request.model);
+  IdSink ids(note, report);
   auto reply =
       co_await write_relayed(parts_, call, stream, [&](const core::RequestContext& context, core::RelaySink* sink) {
         ids.inner = sink;
-        const bool reads = sink != nullptr && kept;
-        return port->respond(context, request, reads ? &ids : sink, report);
+        return port->respond(context, request, sink == nullptr ? nullptr : &ids, report);
       });
-  if (kept && reply && !stream) {
-    if (std::string id = id_of(reply->body); !id.empty()) co_await owners_.note(tenant, std::move(id), request.model);
+  if (reply && !stream && note.wanted(report)) {
+    if (std::string id = id_of(reply->body); !id.empty()) co_await note.write(std::move(id), report);
   }
+  if (!reply && reply.error().name == "KEPT_ELSEWHERE") reply.error().param = "previous_response_id";
   co_return reply;
 }
 
 async::Task<base::Result<Reply>> OpenAiPortRoutes::stored_response(Call& call, core::StoredResponseAsk::Verb verb) {
   core::StoredResponseAsk ask{.verb = verb, .response_id = call.param("response_id")};
   if (!plain_id(ask.response_id)) co_return std::unexpected(no_response());
-  TESSERA_CO_TRY(const auto model, co_await owners_.model_of(call.context.tenant, ask.response_id));
-  const auto port = model ? parts_.models.ports(*model).stored_responses : nullptr;
-  if (port == nullptr) co_return std::unexpected(no_response());
+  TESSERA_CO_TRY(auto owner, co_await owners_.find(ask.response_id));
+  const bool ours = owner && owner->tenant == call.context.tenant;
+  const auto port = ours ? parts_.models.ports(owner->model).stored_responses : nullptr;
+  if (port == nullptr || !port->keeps(owner->endpoint)) co_return std::unexpected(no_response());
+  ask.endpoint = std::move(owner->endpoint);
   ask.query = call.request.query;
   core::RelayReport report;
   if (verb == core::StoredResponseAsk::Verb::get && call.request.query_value("stream").value_or("") == "true") {
@@ -220,9 +246,11 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::transcriptions(Call& call) {
   TESSERA_CO_TRY(const std::string boundary,
                  wire::multipart_boundary(call.request.header("content-type").value_or("")));
   TESSERA_CO_TRY(const auto parts, wire::parse_multipart(call.request.body, boundary));
-  core::TranscriptionRequest request;
+  core::RelayRequest request;
+  request.body = "{}";
   for (const wire::MultipartPart& part : parts) {
     if (part.name == "model" && !part.is_file) request.model = part.body.substr(0, 256);
+    if (part.name == "stream" && !part.is_file) request.stream = part.body == "true" || part.body == "1";
     request.form.push_back(
         {.name = part.name, .file_name = part.file_name, .content_type = part.content_type, .body = part.body});
   }
@@ -234,16 +262,12 @@ async::Task<base::Result<Reply>> OpenAiPortRoutes::transcriptions(Call& call) {
   TESSERA_CO_TRY(const auto port,
                  port_of(parts_, request.model, &core::ModelPorts::transcription, "transcribe speech"));
   core::RelayReport report;
-  std::string content_type;
-  // The text is the answer's body; what it is was said beside it.
-  const auto transcribe = [&](const core::RequestContext& context) -> async::Task<base::Result<std::string>> {
-    TESSERA_CO_TRY(core::Transcription made, co_await port->transcribe(context, request, report));
-    content_type = std::move(made.content_type);
-    co_return std::move(made.body);
-  };
-  auto reply = co_await write_relayed(
-      parts_, call, false, [&](const core::RequestContext& context, core::RelaySink*) { return transcribe(context); });
-  if (reply && !content_type.empty()) reply->content_type = std::move(content_type);
+  const bool stream = request.stream;
+  auto reply =
+      co_await write_relayed(parts_, call, stream, [&](const core::RequestContext& context, core::RelaySink* sink) {
+        return port->transcribe(context, request, sink, report);
+      });
+  if (reply && !report.content_type.empty()) reply->content_type = std::move(report.content_type);
   co_return reply;
 }
 

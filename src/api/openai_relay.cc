@@ -158,6 +158,11 @@ async::Task<base::Result<Reply>> write_relayed(const ApiParts& parts, Call& call
     TESSERA_CO_CHECK(co_await end_with(call, answer.error()));
     co_return reply;
   }
+  if (!sink.begun() && !answer->empty()) {
+    reply.streamed = false;
+    reply.body = *std::move(answer);
+    co_return reply;
+  }
   if (!sink.begun()) TESSERA_CO_CHECK(co_await sink.begin());
   TESSERA_CO_CHECK(co_await call.writer.finish());
   co_return reply;

@@ -34,7 +34,7 @@ using RelayRun = std::function<async::Task<base::Result<std::string>>(const core
 
 /// Runs it within the call's deadline and writes what comes: the whole, or event for event when `stream`. The head goes
 /// out with the first event, so that a failure before it is a plain error; a failure after it is an event that holds an
-/// error object.
+/// error object. What does not stream although it was asked to gives its whole answer, which is written as that.
 async::Task<base::Result<Reply>> write_relayed(const ApiParts& parts, Call& call, bool stream, RelayRun run);
 
 /// Passes the call's body on to `model` and its answer back, event for event when streamed. The head goes out with the

@@ -16,13 +16,12 @@ class ResponseOwners {
   ResponseOwners(core::ResponseOwnerStore& store, const base::Clock& clock, base::Logger& log)
       : store_(store), clock_(clock), log_(log) {}
 
-  /// Durable when it completes, so that whoever has seen an id gets at its response whatever becomes of this server;
-  /// writes that wait share a commit. A store that cannot is in the log and no reason to keep an answer back.
-  async::Task<> note(core::Tenant tenant, std::string response_id, std::string model);
-  /// The model, when the response is this app's. Errors: the store's.
-  async::Task<base::Result<std::optional<std::string>>> model_of(core::Tenant tenant, std::string response_id);
-  /// Whether another app made it. Errors: the store's.
-  async::Task<base::Result<bool>> strange(core::Tenant tenant, std::string response_id);
+  /// `created_at_ms` is filled in. Durable when it completes, so that whoever has seen an id gets at its response
+  /// whatever becomes of this server; writes that wait share a commit. A store that cannot is in the log and no reason
+  /// to keep an answer back.
+  async::Task<> note(core::ResponseOwner owner);
+  /// Whoever made it, another app perhaps; nothing when nobody is known. Errors: the store's.
+  async::Task<base::Result<std::optional<core::ResponseOwner>>> find(std::string response_id);
   /// Logs what the store cannot, as note().
   async::Task<> forget(core::Tenant tenant, std::string response_id);
 

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "llm/providers/provider_ports.h"
-#include "llm/providers/responses_over_chat.h"
 #include "llm/providers/translated_model.h"
 #include "llm/routing/fitted_model.h"
 #include "llm/routing/renamed_model.h"
@@ -171,21 +170,24 @@ llm::ProviderOptions ModelRoutes::provider_options(const Line& line, const std::
   return options;
 }
 
-std::shared_ptr<core::ChatModel> ModelRoutes::model_at(const Line& line, const std::string& model,
-                                                       const RoutedModelSettings* entry) {
-  const std::string provider = line.provider == nullptr ? means_.local.provider : line.provider->name;
+std::shared_ptr<core::ChatModel> ModelRoutes::decorated(std::shared_ptr<core::ChatModel> model, const Line& line,
+                                                        const Place& place) const {
+  if (!means_.decorate) return model;
+  const ModelProfile* profile = place.model.empty() ? nullptr : means_.profiles.find(place.provider, place.model);
+  return means_.decorate(
+      std::move(model),
+      {.provider = place.provider, .endpoint = line.endpoint->name(), .model = place.model, .profile = profile});
+}
+
+std::shared_ptr<core::ChatModel> ModelRoutes::model_at(const Line& line, const Place& place,
+                                                       const RoutedModelSettings* entry) const {
+  const auto& [provider, model] = place;
   std::shared_ptr<core::ChatModel> made = means_.local.model;
   if (line.provider != nullptr) {
     made = llm::make_provider_model(std::make_shared<llm::ProviderClient>(provider_options(line, model, entry),
                                                                           means_.http, means_.clock, means_.random));
   }
-  if (means_.decorate) {
-    made =
-        means_.decorate(std::move(made), {.provider = provider,
-                                          .endpoint = line.endpoint->name(),
-                                          .model = model,
-                                          .profile = model.empty() ? nullptr : means_.profiles.find(provider, model)});
-  }
+  made = decorated(std::move(made), line, place);
   if (model.empty()) return made;
   made = std::make_shared<llm::RenamedModel>(std::move(made), provider, model);
   const ModelProfile* profile = means_.profiles.find(provider, model);
@@ -199,57 +201,6 @@ std::shared_ptr<core::ChatModel> ModelRoutes::model_at(const Line& line, const s
       // A window that somebody set may be narrower than the provider's.
       .relayed = (entry != nullptr && entry->context_window > 0) || (kind != nullptr && kind->cuts_silently)};
   return std::make_shared<llm::FittedModel>(std::move(made), fit, *means_.counter);
-}
-
-// What a provider does besides chat goes the same way as chat: decorated, then routed over its one endpoint.
-core::ModelPorts ModelRoutes::ports_of(const std::string& provider) {
-  if (provider == means_.local.provider) return means_.local.ports;
-  const auto known = ports_.find(provider);
-  if (known != ports_.end()) return known->second;
-  const auto lines = lines_.find(provider);
-  if (lines == lines_.end()) return {};
-  const Line& line = lines->second.front();
-  const auto client = std::make_shared<llm::ProviderClient>(provider_options(line, {}, nullptr), means_.http,
-                                                            means_.clock, means_.random);
-  const auto wrap = [endpoint = line.endpoint, provider, attempts = line.provider->attempts_max,
-                     decorate = means_.decorate, options = router_options(), &clock = means_.clock,
-                     &random = means_.random](std::shared_ptr<core::ChatModel> port) {
-    if (decorate) {
-      port = decorate(std::move(port), {.provider = provider, .endpoint = endpoint->name(), .model = {}});
-    }
-    llm::Candidate only;
-    only.model = std::move(port);
-    only.endpoint = endpoint;
-    only.attempts_max = attempts;
-    return std::make_shared<llm::Router>(std::vector{std::move(only)}, options, clock, random);
-  };
-  return ports_.emplace(provider, core::wrap_ports(llm::make_provider_ports(client), wrap)).first->second;
-}
-
-// Providers without `/responses` answer them over chat.
-core::ModelPorts ModelRoutes::with_responses(core::ModelPorts ports,
-                                             const std::shared_ptr<core::ChatModel>& model) const {
-  if (ports.responses == nullptr && model != nullptr && model->relays()) {
-    ports.responses = llm::make_responses_over_chat(model, means_.clock);
-  }
-  return ports;
-}
-
-void ModelRoutes::add_candidates(std::vector<llm::Candidate>& to, const Place& place, const RoutedModelSettings* entry,
-                                 int64_t group) {
-  const auto lines = lines_.find(place.provider);
-  if (lines == lines_.end()) return;
-  for (const Line& line : lines->second) {
-    if (to.size() >= llm::Router::kCandidatesMax) return;
-    llm::Candidate candidate;
-    candidate.model = model_at(line, place.model, entry);
-    candidate.endpoint = line.endpoint;
-    candidate.profile = means_.profiles.find(place.provider, entry == nullptr ? place.model : entry->name);
-    candidate.weight = line.provider == nullptr ? 1 : line.provider->weight;
-    candidate.attempts_max = line.provider == nullptr ? 0 : line.provider->attempts_max;
-    candidate.group = group;
-    to.push_back(std::move(candidate));
-  }
 }
 
 llm::RouterOptions ModelRoutes::router_options() const {
@@ -269,31 +220,38 @@ std::shared_ptr<core::ChatModel> ModelRoutes::router_over(std::vector<llm::Candi
   return std::make_shared<llm::SingleFlight>(std::move(router), &means_.metrics.llm_shared, means_.note_shared);
 }
 
-std::shared_ptr<core::ChatModel> ModelRoutes::route(const Plan& plan) {
-  std::vector<llm::Candidate> candidates;
-  int64_t group = 0;
-  // Whoever may use `auto` may use all that it chooses from; else a key must list what stands in for its models.
-  const auto add = [&](const Place& place, const RoutedModelSettings* entry, bool own) {
-    const size_t before = candidates.size();
-    add_candidates(candidates, place, entry, group);
-    if (own && !plan.one_by_one) return;
-    std::vector<std::string> names = names_of(place);
-    if (plan.one_by_one) names.push_back(plan.name);
-    for (size_t i = before; i < candidates.size(); ++i) candidates[i].names = names;
-  };
-  for (const Place& place : plan.places) {
-    add(place, plan.entry, true);
-    // What is here already is not shared with what costs.
-    if (plan.one_by_one || place.provider == means_.local.provider) ++group;
+// Whoever may use `auto` may use all that it chooses from; else a key must list what stands in for its models.
+void ModelRoutes::add(Gathering& to, const Place& place, const RoutedModelSettings* entry, bool own) const {
+  const auto lines = lines_.find(place.provider);
+  if (lines == lines_.end()) return;
+  std::vector<std::string> names;
+  if (!own || to.plan.one_by_one) names = names_of(place);
+  if (to.plan.one_by_one) names.push_back(to.plan.name);
+  for (const Line& line : lines->second) {
+    if (to.candidates.size() >= llm::Router::kCandidatesMax) return;
+    llm::Candidate candidate;
+    candidate.model = to.make(line, place, entry);
+    if (candidate.model == nullptr) continue;
+    candidate.endpoint = line.endpoint;
+    candidate.profile = means_.profiles.find(place.provider, entry == nullptr ? place.model : entry->name);
+    candidate.weight = line.provider == nullptr ? 1 : line.provider->weight;
+    candidate.attempts_max = line.provider == nullptr ? 0 : line.provider->attempts_max;
+    candidate.group = to.group;
+    candidate.names = names;
+    to.candidates.push_back(std::move(candidate));
   }
+}
+
+void ModelRoutes::add_stand_ins(Gathering& to) const {
+  const Plan& plan = to.plan;
   const auto stand_in = [&](std::string_view name, bool only_on_rate_limit) {
-    ++group;
-    const size_t before = candidates.size();
+    ++to.group;
+    const size_t before = to.candidates.size();
     const RoutedModelSettings* entry = entry_of(name);
     for (const Place& place : places_of(name)) {
-      if (std::ranges::find(plan.places, place) == plan.places.end()) add(place, entry, false);
+      if (std::ranges::find(plan.places, place) == plan.places.end()) add(to, place, entry, false);
     }
-    for (size_t i = before; i < candidates.size(); ++i) candidates[i].only_on_rate_limit = only_on_rate_limit;
+    for (size_t i = before; i < to.candidates.size(); ++i) to.candidates[i].only_on_rate_limit = only_on_rate_limit;
   };
   if (plan.entry != nullptr && !plan.entry->cheaper.empty()) {
     stand_in(plan.entry->cheaper, true);
@@ -306,10 +264,28 @@ std::shared_ptr<core::ChatModel> ModelRoutes::route(const Plan& plan) {
   }
   const bool own = plan.entry != nullptr && !plan.entry->fallbacks.empty();
   for (const std::string& name : own ? plan.entry->fallbacks : settings_.llm.fallbacks) stand_in(name, false);
+}
+
+std::vector<llm::Candidate> ModelRoutes::gather(const Plan& plan, const Make& make, bool stand_ins) const {
+  Gathering to{.plan = plan, .make = make};
+  for (const Place& place : plan.places) {
+    add(to, place, plan.entry, true);
+    // What is here already is not shared with what costs.
+    if (plan.one_by_one || place.provider == means_.local.provider) ++to.group;
+  }
+  if (stand_ins) add_stand_ins(to);
+  return std::move(to.candidates);
+}
+
+std::shared_ptr<core::ChatModel> ModelRoutes::route(const Plan& plan) const {
+  const Make make = [this](const Line& line, const Place& place, const RoutedModelSettings* entry) {
+    return model_at(line, place, entry);
+  };
+  std::vector<llm::Candidate> candidates = gather(plan, make, true);
   return candidates.empty() ? nullptr : router_over(std::move(candidates));
 }
 
-llm::CatalogRoute ModelRoutes::catalog_route(const Plan& plan, std::vector<std::string> names) {
+llm::CatalogRoute ModelRoutes::catalog_route(const Plan& plan, std::vector<std::string> names) const {
   llm::CatalogRoute made;
   made.info.id = plan.name;
   made.names = std::move(names);
@@ -317,7 +293,7 @@ llm::CatalogRoute ModelRoutes::catalog_route(const Plan& plan, std::vector<std::
   if (!plan.places.empty()) {
     const Place& first = plan.places.front();
     made.info.provider = first.provider;
-    made.ports = with_responses(ports_of(first.provider), made.model);
+    made.ports = ports_of(plan);
     made.info.profile = means_.profiles.find(first.provider, plan.entry == nullptr ? first.model : plan.entry->name);
   }
   return made;
@@ -362,7 +338,9 @@ std::vector<llm::CatalogRoute> ModelRoutes::named() {
     for (const Place& place : plan.places) std::ranges::move(names_of(place), std::back_inserter(choices));
     made.info.choices = std::make_shared<const std::vector<std::string>>(std::move(choices));
     made.model = route(plan);
-    made.ports = with_responses({}, made.model);
+    core::ModelPorts ports = ports_of(plan);
+    made.ports.responses = std::move(ports.responses);  // for the others a model is to be named
+    made.ports.stored_responses = std::move(ports.stored_responses);
     routes.push_back(std::move(made));
   }
   return routes;
@@ -371,18 +349,29 @@ std::vector<llm::CatalogRoute> ModelRoutes::named() {
 std::vector<llm::CatalogEntry> ModelRoutes::others() {
   std::vector<llm::CatalogEntry> entries;
   for (const ProviderSettings& provider : settings_.providers) {
-    std::vector<llm::Candidate> candidates;
-    add_candidates(candidates, {provider.name, {}}, nullptr, 0);
+    const Plan plan{.name = provider.name, .entry = nullptr, .places = {{provider.name, {}}}};
+    const Make make = [this](const Line& line, const Place& place, const RoutedModelSettings* own) {
+      return model_at(line, place, own);
+    };
     llm::CatalogEntry entry;
     entry.provider = provider.name;
-    entry.model = router_over(std::move(candidates));
+    entry.model = router_over(gather(plan, make, false));
     entry.any_model = true;
     // Where nobody else could be meant, "PROVIDER/" may be left out.
     entry.bare_names = settings_.providers.size() == 1 && means_.local.model == nullptr;
-    entry.ports = with_responses(ports_of(provider.name), entry.model);
+    entry.ports = ports_of(plan);
+    entry.ports.models = line_ports(lines_.find(provider.name)->second.front(), plan.places.front(), nullptr).models;
     entries.push_back(std::move(entry));
   }
   return entries;
+}
+
+std::string ModelRoutes::name_at(std::string_view provider, std::string_view model) const {
+  const RoutedModelSettings* const entry = entry_of(model);
+  if (entry != nullptr && std::ranges::find(entry->providers, provider) != entry->providers.end()) {
+    return std::string(model);
+  }
+  return fmt::format("{}/{}", provider, model);
 }
 
 }  // namespace tessera::app

@@ -33,7 +33,6 @@ struct LocalChat {
   std::string provider;
   std::vector<std::string> models;
   std::shared_ptr<core::ChatModel> model;  ///< null: there are none
-  core::ModelPorts ports = {};             ///< decorated already
 };
 
 /// A model at one provider.
@@ -72,6 +71,9 @@ class ModelRoutes {
   [[nodiscard]] std::vector<llm::CatalogRoute> named();
   /// An entry for each provider, for models that nobody has listed.
   [[nodiscard]] std::vector<llm::CatalogEntry> others();
+  /// By which name to ask for what a provider calls `model`: that of an entry of `models:` which names the provider,
+  /// where `model` is one; else PROVIDER/MODEL.
+  [[nodiscard]] std::string name_at(std::string_view provider, std::string_view model) const;
 
  private:
   /// One provider with one of its keys.
@@ -81,11 +83,21 @@ class ModelRoutes {
     std::shared_ptr<llm::Endpoint> endpoint;
   };
   using Place = ModelPlace;
+  /// What serves a place at a line; null where it cannot.
+  using Make =
+      std::function<std::shared_ptr<core::ChatModel>(const Line&, const Place&, const config::RoutedModelSettings*)>;
   struct Plan {
     std::string name;
     const config::RoutedModelSettings* entry = nullptr;
     std::vector<Place> places;
     bool one_by_one = false;  // not shared by weight
+  };
+  /// Candidates for one use of a plan's model.
+  struct Gathering {
+    const Plan& plan;
+    const Make& make;
+    std::vector<llm::Candidate> candidates = {};
+    int64_t group = 0;
   };
 
   void add_lines();
@@ -97,24 +109,29 @@ class ModelRoutes {
   /// Whatever may be asked for to reach it: what a key that is limited to some models has to list.
   [[nodiscard]] std::vector<std::string> names_of(const Place& place) const;
   [[nodiscard]] bool has_provider(std::string_view name) const;
-  void add_candidates(std::vector<llm::Candidate>& to, const Place& place, const config::RoutedModelSettings* entry,
-                      int64_t group);
-  [[nodiscard]] std::shared_ptr<core::ChatModel> model_at(const Line& line, const std::string& model,
-                                                          const config::RoutedModelSettings* entry);
-  [[nodiscard]] std::shared_ptr<core::ChatModel> route(const Plan& plan);
+  void add(Gathering& to, const Place& place, const config::RoutedModelSettings* entry, bool own) const;
+  void add_stand_ins(Gathering& to) const;
+  /// Who serves the plan's own places, and with `stand_ins` other models after them.
+  [[nodiscard]] std::vector<llm::Candidate> gather(const Plan& plan, const Make& make, bool stand_ins) const;
+  [[nodiscard]] std::shared_ptr<core::ChatModel> decorated(std::shared_ptr<core::ChatModel> model, const Line& line,
+                                                           const Place& place) const;
+  [[nodiscard]] std::shared_ptr<core::ChatModel> model_at(const Line& line, const Place& place,
+                                                          const config::RoutedModelSettings* entry) const;
+  [[nodiscard]] std::shared_ptr<core::ChatModel> port_at(core::PortKind kind, const Line& line, const Place& place,
+                                                         const config::RoutedModelSettings* entry) const;
+  [[nodiscard]] std::shared_ptr<core::ChatModel> route(const Plan& plan) const;
   [[nodiscard]] llm::RouterOptions router_options() const;
   [[nodiscard]] std::shared_ptr<core::ChatModel> router_over(std::vector<llm::Candidate> candidates) const;
-  [[nodiscard]] core::ModelPorts ports_of(const std::string& provider);
-  [[nodiscard]] core::ModelPorts with_responses(core::ModelPorts ports,
-                                                const std::shared_ptr<core::ChatModel>& model) const;
+  [[nodiscard]] core::ModelPorts ports_of(const Plan& plan) const;
+  [[nodiscard]] core::ModelPorts line_ports(const Line& line, const Place& place,
+                                            const config::RoutedModelSettings* entry) const;
   [[nodiscard]] llm::ProviderOptions provider_options(const Line& line, const std::string& model,
                                                       const config::RoutedModelSettings* entry) const;
-  [[nodiscard]] llm::CatalogRoute catalog_route(const Plan& plan, std::vector<std::string> names);
+  [[nodiscard]] llm::CatalogRoute catalog_route(const Plan& plan, std::vector<std::string> names) const;
 
   const config::Settings& settings_;
   Means means_;
   std::map<std::string, std::vector<Line>, std::less<>> lines_;  // by provider
-  std::map<std::string, core::ModelPorts, std::less<>> ports_;   // by provider
 };
 
 }  // namespace tessera::app

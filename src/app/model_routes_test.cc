@@ -75,8 +75,19 @@ class Routes : public ::testing::Test {
     if (!found) return found.error().name;
     core::RelayRequest request;
     request.model = model;
-    core::RelayReport report;
+    report = {};
     const auto answer = async::sync_wait((*found)->relay(context, request, nullptr, report));
+    return answer ? *answer : answer.error().name;
+  }
+  /// The same of what the model does besides chat; `report` says more of it.
+  std::string ask_port(core::PortKind kind, const std::string& model, const std::string& endpoint = {}) {
+    const auto port = core::port_model(catalog->ports(model), kind);
+    if (port == nullptr) return "no port";
+    core::RelayRequest request;
+    request.model = model;
+    request.endpoint = endpoint;
+    report = {};
+    const auto answer = async::sync_wait(port->relay(context, request, nullptr, report));
     return answer ? *answer : answer.error().name;
   }
   void fail(const std::string& where, base::Code code, const std::string& name) {
@@ -93,6 +104,7 @@ class Routes : public ::testing::Test {
   std::string catalog_default = "auto";
   std::map<std::string, base::Error> errors;
   core::RequestContext context;
+  core::RelayReport report;
 };
 
 TEST_F(Routes, ModelsGoToTheirProviders) {
@@ -243,6 +255,91 @@ TEST_F(Routes, LocalModelsComeBeforeThoseOfTheSameNameElsewhere) {
   for (int i = 0; i < 4; ++i) EXPECT_EQ(ask("tiny"), "llama_cpp tiny");
   fail("llama_cpp", base::Code::unavailable, "ENGINE_DOWN");
   EXPECT_EQ(ask("tiny"), "openai tiny");
+}
+
+TEST_F(Routes, WhatModelsDoBesidesChatGoesTheSameWays) {
+  settings.providers = {provider("openai", {"big"}), provider("vllm", {"big"})};
+  settings.providers[0].further_api_keys = {"k2"};
+  settings.providers[1].type = "vllm";
+  settings.models = {entry("smart", "big")};
+  settings.models[0].aliases = {"clever"};
+  build();
+  for (const core::PortKind kind :
+       {core::PortKind::embeddings, core::PortKind::responses, core::PortKind::transcription}) {
+    for (const char* name : {"smart", "clever", "big"}) {
+      EXPECT_EQ((std::set<std::string>{ask_port(kind, name), ask_port(kind, name), ask_port(kind, name)}),
+                (std::set<std::string>{"openai big", "openai#2 big", "vllm big"}))
+          << name;
+    }
+  }
+  EXPECT_EQ(ask_port(core::PortKind::rerank, "smart"), "vllm big") << "the only one that ranks";
+  EXPECT_EQ(ask_port(core::PortKind::embeddings, "vllm/other"), "vllm vllm/other");
+  EXPECT_EQ(ask_port(core::PortKind::rerank, "openai/other"), "no port");
+  EXPECT_EQ(ask_port(core::PortKind::embeddings, "auto"), "no port");
+  fail("openai", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  fail("openai#2", base::Code::upstream, "PROVIDER_AUTH");
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(ask_port(core::PortKind::embeddings, "smart"), "vllm big");
+}
+
+TEST_F(Routes, OtherModelsStandInForResponsesOnly) {
+  settings.providers = {provider("a", {"m"}), provider("b", {"n"})};
+  settings.models = {entry("smart", "m")};
+  settings.models[0].fallbacks = {"b/n"};
+  build();
+  fail("a", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask_port(core::PortKind::responses, "smart"), "b n");
+  EXPECT_EQ(ask_port(core::PortKind::embeddings, "smart"), "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask_port(core::PortKind::transcription, "smart"), "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask_port(core::PortKind::responses, "auto"), "b n");
+}
+
+TEST_F(Routes, ResponsesStayWhereTheyWereMade) {
+  settings.providers = {provider("a", {"m"}), provider("b", {"m"}), provider("c", {"n"})};
+  settings.providers[0].further_api_keys = {"k2"};
+  settings.providers[1].type = "ollama";
+  build();
+  const auto kept = catalog->ports("m").stored_responses;
+  EXPECT_TRUE(kept->keeps("a") && kept->keeps("a#2"));
+  EXPECT_FALSE(kept->keeps("b")) << "it answers over chat";
+  EXPECT_FALSE(kept->keeps("c"));
+  EXPECT_TRUE(kept->keeps("")) << "those that were noted without an endpoint";
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(ask_port(core::PortKind::responses, "m", "a#2"), "a#2 m");
+    EXPECT_EQ(report.endpoint, "a#2");
+  }
+  EXPECT_EQ(ask_port(core::PortKind::responses, "n", "a#2"), "KEPT_ELSEWHERE");
+  fail("a#2", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask_port(core::PortKind::responses, "m", "a#2"), "PROVIDER_UNAVAILABLE");
+}
+
+TEST_F(Routes, ProvidersSayHowOftenTheyMayBeAsked) {
+  settings.providers = {provider("a", {"m"}), provider("b", {"n"})};
+  settings.llm.backoff_min_ms = settings.llm.backoff_max_ms = base::Millis(1);
+  settings.providers[0].attempts_max = 3;
+  build();
+  fail("a m", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  fail("b n", base::Code::unavailable, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("m"), "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(ask("n"), "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(metrics.llm_retries.with("a").value(), 2U);
+  EXPECT_EQ(metrics.llm_retries.with("b").value(), 0U);
+}
+
+TEST_F(Routes, AnEntryThatNamesTheProviderMakesTheVectors) {
+  settings.providers = {provider("a", {}), provider("b", {})};
+  settings.models = {entry("vectors", "e"), entry("others", "e")};
+  settings.models[0].providers = {"b", "a"};
+  build();
+  ModelRoutes routes(settings, {.http = nullptr,
+                                .metrics = metrics,
+                                .profiles = *profiles,
+                                .clock = clock,
+                                .random = random,
+                                .decorate = {},
+                                .local = {}});
+  EXPECT_EQ(routes.name_at("a", "vectors"), "vectors");
+  EXPECT_EQ(routes.name_at("a", "others"), "a/others");
+  EXPECT_EQ(routes.name_at("a", "e"), "a/e");
 }
 
 }  // namespace

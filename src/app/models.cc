@@ -19,32 +19,27 @@ namespace {
 
 using base::Result;
 
-llm::ProviderOptions provider_options(const config::ProviderSettings& provider, const config::LlmSettings& llm,
-                                      observe::Metrics& metrics) {
-  llm::ProviderOptions options;
-  options.name = provider.name;
-  options.kind = llm::find_provider_kind(provider.type);
-  options.base_url = provider.base_url;
-  options.api_key = provider.api_key;
-  options.api_version = provider.api_version;
-  options.models = provider.models;
-  options.connect_timeout = provider.connect_timeout_ms;
-  options.first_token_timeout = provider.first_token_timeout_ms;
-  options.idle_timeout = provider.idle_timeout_ms;
-  options.total_timeout = provider.total_timeout_ms;
-  options.attempts_max = provider.attempts_max;
-  options.concurrent_max = static_cast<size_t>(provider.concurrent_max);
-  options.addresses = llm.allow_private_addresses ? wire::AddressPolicy::any : wire::AddressPolicy::public_only;
-  options.on_retry = [&retries = metrics.llm_retries.with(provider.name)] { retries.increment(); };
-  return options;
-}
-
-llm::OpenAiEmbedderOptions embedder_options(const config::EmbeddingSettings& embedding) {
+/// The embedder of a provider that the settings ask for, or null: it asks for vectors as any client of this server
+/// does, so that what holds for calls of models (routes, budgets, the ledger) holds for its calls. Errors: invalid
+/// EMBEDDING_UNSUPPORTED.
+Result<std::shared_ptr<core::Embedder>> provider_embedder(const config::Settings& settings, const ModelRoutes& routes,
+                                                          const core::ModelCatalog& catalog) {
+  const config::EmbeddingSettings& embedding = settings.embedding;
+  const auto named = [&](const config::ProviderSettings& each) { return each.name == embedding.provider; };
+  const auto provider = std::ranges::find_if(settings.providers, named);
+  if (provider == settings.providers.end()) return nullptr;
   llm::OpenAiEmbedderOptions options;
   options.model = embedding.model;
+  options.asked_model = routes.name_at(embedding.provider, embedding.model);
   options.dimensions = static_cast<size_t>(embedding.dimensions);
   options.batch_size = static_cast<size_t>(embedding.batch_size);
-  return options;
+  options.concurrent_max = static_cast<size_t>(provider->concurrent_max);
+  auto port = catalog.ports(options.asked_model).embeddings;
+  if (port == nullptr) {
+    return base::fail(base::Code::invalid, "EMBEDDING_UNSUPPORTED",
+                      "embedding.provider: providers of this type make no embeddings; name another");
+  }
+  return std::make_shared<llm::OpenAiEmbedder>(std::move(options), std::move(port));
 }
 
 /// The embedder of local models that the settings ask for, or null.
@@ -77,7 +72,7 @@ ModelRoutes::Means route_means(const Models::Means& means) {
   }
   // Local models come first: where a provider has one of the same name, the local one answers.
   if (means.engines != nullptr && !means.engines->chat_models().empty()) {
-    route.local = {std::string(llm::kLocalProvider), means.engines->chat_models(), means.engines->chat(), {}};
+    route.local = {std::string(llm::kLocalProvider), means.engines->chat_models(), means.engines->chat()};
   }
   return route;
 }
@@ -99,9 +94,6 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
                      .models = {std::string(llm::kExtractiveModelId)},
                      .model = std::make_shared<llm::ExtractiveModel>(built_in, means.clock),
                      .needs_sources = true});
-  if (auto local = local_embedder(settings, means.engines)) {
-    models->embedders_.push_back(std::make_shared<MeteredEmbedder>(std::move(local), means.metrics, means.clock));
-  }
   if (means.engines != nullptr && !means.engines->other_models().empty()) {
     entries.push_back({.provider = std::string(llm::kLocalProvider),
                        .models = means.engines->other_models(),
@@ -118,22 +110,12 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
     }
     entries.push_back(std::move(entry));
   }
-  for (const config::ProviderSettings& provider : settings.providers) {
-    if (settings.embedding.provider != provider.name) continue;
-    const auto client = std::make_shared<llm::ProviderClient>(provider_options(provider, settings.llm, means.metrics),
-                                                              means.http, means.clock, means.random);
-    models->embedders_.push_back(std::make_shared<MeteredEmbedder>(
-        std::make_shared<llm::OpenAiEmbedder>(embedder_options(settings.embedding), client), means.metrics,
-        means.clock));
-  }
   if (settings.mock.enabled) {
     entries.push_back({.provider = "mock",
                        .models = {"mock/echo", "mock/lorem"},
                        .model = std::make_shared<llm::MockModel>(
                            means.clock, llm::MockOptions{.token_delay = settings.mock.token_delay_ms})});
   }
-  models->embedders_.push_back(std::make_shared<MeteredEmbedder>(built_in, means.metrics, means.clock));
-
   std::vector<llm::CatalogRoute> named = routes.named();
   const auto is_auto = [](const llm::CatalogRoute& route) { return route.info.id == "auto"; };
   if (std::ranges::none_of(named, is_auto)) {
@@ -144,12 +126,19 @@ Result<std::unique_ptr<Models>> Models::create(const config::Settings& settings,
     named.push_back(std::move(made));
   }
 
-  std::vector<core::Embedder*> table;
-  for (const auto& each : models->embedders_) table.push_back(each.get());
-  models->table_ = std::make_unique<rag::EmbedderTable>(std::move(table));
   TESSERA_TRY(models->plain_catalog_,
               llm::ModelCatalog::create(std::move(entries), settings.chat.default_model, std::move(named)));
   models->catalog_ = std::make_unique<MeteredCatalog>(*models->plain_catalog_, means.metrics, means.clock);
+
+  TESSERA_TRY(auto remote, provider_embedder(settings, routes, *models->catalog_));
+  for (const std::shared_ptr<core::Embedder>& each : std::initializer_list<std::shared_ptr<core::Embedder>>{
+           local_embedder(settings, means.engines), std::move(remote), built_in}) {
+    if (each == nullptr) continue;
+    models->embedders_.push_back(std::make_shared<MeteredEmbedder>(each, means.metrics, means.clock));
+  }
+  std::vector<core::Embedder*> table;
+  for (const auto& each : models->embedders_) table.push_back(each.get());
+  models->table_ = std::make_unique<rag::EmbedderTable>(std::move(table));
   return models;
 }
 

@@ -77,12 +77,22 @@ class ChatSink {
   virtual Task<base::Result<>> on_delta(ChatDelta delta) = 0;
 };
 
-/// A request in OpenAI's chat-completions dialect that is to reach a provider as its client wrote it.
+/// A part of a form; the bytes belong to whoever made it.
+struct FormPart {
+  std::string name;
+  std::string file_name;  ///< empty: a plain field
+  std::string content_type;
+  std::string_view body;
+};
+
+/// A request in OpenAI's dialect that is to reach a provider as its client wrote it.
 struct RelayRequest {
   std::string model;  ///< as asked for; stands in the provider's request under the name that the provider knows
   std::string body;   ///< the JSON object; what it says of "model" and "stream" counts less than the members here
   bool stream = false;
-  bool include_usage = false;  ///< the client wants the usage event; the provider is always asked for it
+  bool include_usage = false;       ///< the client wants the usage event; the provider is always asked for it
+  std::string endpoint = {};        ///< who alone may answer, since what this goes on from is kept there; empty: any
+  std::vector<FormPart> form = {};  ///< what is sent instead of the body, where a route takes forms
 };
 
 /// What is known of one relayed call, also when it failed half-way. `usage` is the provider's own when
@@ -97,6 +107,8 @@ struct RelayReport {
   std::string finish_reason;  ///< of the first choice
   /// Of a response that its provider goes on making when the call has ended; empty: there is none.
   std::string background_id = {};
+  std::string endpoint;       ///< who of a router's endpoints answers; known before the sink gets anything
+  std::string content_type;   ///< of a whole answer that need not be JSON; else empty
 };
 
 /// Receives a relayed stream; awaiting it is the back-pressure. An error stops the call (the reader is gone).

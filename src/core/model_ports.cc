@@ -6,73 +6,37 @@ namespace tessera::core {
 namespace {
 
 /// A port's call as a model; only relay() is ever asked.
-class PortModel : public ChatModel {
+class PortModel final : public ChatModel {
  public:
-  [[nodiscard]] bool relays() const final { return true; }
-  Task<base::Result<ChatCompletion>> generate(const RequestContext&, const ChatRequest&, ChatSink*) final {
-    co_return base::fail(base::Code::internal, "NOT_A_CHAT_MODEL", "A port was asked to chat; this is a bug.");
-  }
-};
-
-class EmbeddingsModel final : public PortModel {
- public:
-  explicit EmbeddingsModel(std::shared_ptr<EmbeddingsRelay> port) : port_(std::move(port)) {}
-  Task<base::Result<std::string>> relay(const RequestContext& context, const RelayRequest& request, RelaySink*,
-                                        RelayReport& report) override {
-    return port_->embeddings(context, request, report);
-  }
-
- private:
-  std::shared_ptr<EmbeddingsRelay> port_;
-};
-
-class RerankModel final : public PortModel {
- public:
-  explicit RerankModel(std::shared_ptr<RerankRelay> port) : port_(std::move(port)) {}
-  Task<base::Result<std::string>> relay(const RequestContext& context, const RelayRequest& request, RelaySink*,
-                                        RelayReport& report) override {
-    return port_->rerank(context, request, report);
-  }
-
- private:
-  std::shared_ptr<RerankRelay> port_;
-};
-
-class ResponsesModel final : public PortModel {
- public:
-  explicit ResponsesModel(std::shared_ptr<ResponsesRelay> port) : port_(std::move(port)) {}
+  PortModel(ModelPorts ports, PortKind kind) : ports_(std::move(ports)), kind_(kind) {}
+  [[nodiscard]] bool relays() const override { return true; }
   Task<base::Result<std::string>> relay(const RequestContext& context, const RelayRequest& request, RelaySink* sink,
                                         RelayReport& report) override {
-    return port_->respond(context, request, sink, report);
+    switch (kind_) {
+      case PortKind::embeddings:
+        return ports_.embeddings->embeddings(context, request, report);
+      case PortKind::rerank:
+        return ports_.rerank->rerank(context, request, report);
+      case PortKind::responses:
+        return ports_.responses->respond(context, request, sink, report);
+      case PortKind::transcription:
+        break;
+    }
+    return ports_.transcription->transcribe(context, request, sink, report);
+  }
+  Task<base::Result<ChatCompletion>> generate(const RequestContext&, const ChatRequest&, ChatSink*) override {
+    co_return base::fail(base::Code::internal, "NOT_A_CHAT_MODEL", "A port was asked to chat; this is a bug.");
   }
 
  private:
-  std::shared_ptr<ResponsesRelay> port_;
-};
-
-/// One transcription: its answer has a content type besides the bytes that relay() gives back.
-class TranscriptionModel final : public PortModel {
- public:
-  TranscriptionModel(std::shared_ptr<TranscriptionRelay> port, const TranscriptionRequest& request,
-                     std::string& content_type)
-      : port_(std::move(port)), request_(request), content_type_(content_type) {}
-  Task<base::Result<std::string>> relay(const RequestContext& context, const RelayRequest&, RelaySink*,
-                                        RelayReport& report) override {
-    TESSERA_CO_TRY(Transcription made, co_await port_->transcribe(context, request_, report));
-    content_type_ = std::move(made.content_type);
-    co_return std::move(made.body);
-  }
-
- private:
-  std::shared_ptr<TranscriptionRelay> port_;
-  const TranscriptionRequest& request_;
-  std::string& content_type_;
+  ModelPorts ports_;
+  PortKind kind_;
 };
 
 /// A model as the ports that it was made of.
-class WrappedPorts final : public EmbeddingsRelay, public RerankRelay, public ResponsesRelay {
+class ModelPort final : public EmbeddingsRelay, public RerankRelay, public ResponsesRelay, public TranscriptionRelay {
  public:
-  explicit WrappedPorts(std::shared_ptr<ChatModel> model) : model_(std::move(model)) {}
+  explicit ModelPort(std::shared_ptr<ChatModel> model) : model_(std::move(model)) {}
   Task<base::Result<std::string>> embeddings(const RequestContext& context, const RelayRequest& request,
                                              RelayReport& report) override {
     return model_->relay(context, request, nullptr, report);
@@ -85,45 +49,58 @@ class WrappedPorts final : public EmbeddingsRelay, public RerankRelay, public Re
                                           RelayReport& report) override {
     return model_->relay(context, request, sink, report);
   }
+  Task<base::Result<std::string>> transcribe(const RequestContext& context, const RelayRequest& request,
+                                             RelaySink* sink, RelayReport& report) override {
+    return model_->relay(context, request, sink, report);
+  }
 
  private:
   std::shared_ptr<ChatModel> model_;
 };
 
-class WrappedTranscription final : public TranscriptionRelay {
- public:
-  WrappedTranscription(std::shared_ptr<TranscriptionRelay> port, ModelWrap wrap)
-      : port_(std::move(port)), wrap_(std::move(wrap)) {}
-  Task<base::Result<Transcription>> transcribe(const RequestContext& context, const TranscriptionRequest& request,
-                                               RelayReport& report) override {
-    Transcription made;
-    const auto model = wrap_(std::make_shared<TranscriptionModel>(port_, request, made.content_type));
-    RelayRequest ask;
-    ask.model = request.model;
-    ask.body = "{}";
-    TESSERA_CO_TRY(made.body, co_await model->relay(context, ask, nullptr, report));
-    co_return made;
-  }
-
- private:
-  std::shared_ptr<TranscriptionRelay> port_;
-  ModelWrap wrap_;
-};
-
 }  // namespace
 
-ModelPorts wrap_ports(ModelPorts ports, ModelWrap wrap) {
-  if (ports.embeddings != nullptr) {
-    ports.embeddings = std::make_shared<WrappedPorts>(wrap(std::make_shared<EmbeddingsModel>(ports.embeddings)));
+std::shared_ptr<ChatModel> port_model(const ModelPorts& ports, PortKind kind) {
+  ModelPorts one;  // it keeps no other alive
+  bool there = false;
+  switch (kind) {
+    case PortKind::embeddings:
+      there = (one.embeddings = ports.embeddings) != nullptr;
+      break;
+    case PortKind::rerank:
+      there = (one.rerank = ports.rerank) != nullptr;
+      break;
+    case PortKind::responses:
+      there = (one.responses = ports.responses) != nullptr;
+      break;
+    case PortKind::transcription:
+      there = (one.transcription = ports.transcription) != nullptr;
+      break;
   }
-  if (ports.rerank != nullptr) {
-    ports.rerank = std::make_shared<WrappedPorts>(wrap(std::make_shared<RerankModel>(ports.rerank)));
+  return there ? std::make_shared<PortModel>(std::move(one), kind) : nullptr;
+}
+
+void set_port(ModelPorts& ports, PortKind kind, std::shared_ptr<ChatModel> model) {
+  const auto port = model == nullptr ? nullptr : std::make_shared<ModelPort>(std::move(model));
+  switch (kind) {
+    case PortKind::embeddings:
+      ports.embeddings = port;
+      break;
+    case PortKind::rerank:
+      ports.rerank = port;
+      break;
+    case PortKind::responses:
+      ports.responses = port;
+      break;
+    case PortKind::transcription:
+      ports.transcription = port;
+      break;
   }
-  if (ports.responses != nullptr) {
-    ports.responses = std::make_shared<WrappedPorts>(wrap(std::make_shared<ResponsesModel>(ports.responses)));
-  }
-  if (ports.transcription != nullptr) {
-    ports.transcription = std::make_shared<WrappedTranscription>(ports.transcription, std::move(wrap));
+}
+
+ModelPorts wrap_ports(ModelPorts ports, const ModelWrap& wrap) {
+  for (const PortKind kind : kPortKinds) {
+    if (auto model = port_model(ports, kind)) set_port(ports, kind, wrap(std::move(model)));
   }
   return ports;
 }

@@ -46,12 +46,15 @@ struct StoredResponseAsk {
   Verb verb = Verb::get;
   std::string response_id;  ///< letters, digits, "-" and "_"
   std::string query = {};
+  std::string endpoint = {};  ///< where the response was made (RelayReport::endpoint); empty: the first
 };
 
 /// `/v1/responses/{id}`. Errors: as ResponsesRelay; not_found RESPONSE_NOT_FOUND.
 class StoredResponses {
  public:
   virtual ~StoredResponses() = default;
+  /// Whether that endpoint keeps responses.
+  [[nodiscard]] virtual bool keeps(std::string_view endpoint) const = 0;
   /// `report` says of a response that was asked for or cancelled what it used, or that it is still being made
   /// (background_id); finish_reason is the status it has. Nothing is said of other objects.
   virtual Task<base::Result<std::string>> ask_stored(const RequestContext& context, StoredResponseAsk ask,
@@ -61,31 +64,13 @@ class StoredResponses {
                                              RelayReport& report) = 0;
 };
 
-/// A part of a form; the bytes belong to whoever made it.
-struct FormPart {
-  std::string name;
-  std::string file_name;  ///< empty: a plain field
-  std::string content_type;
-  std::string_view body;
-};
-
-/// What is to be written down; `model` stands in the form under the name that the provider knows.
-struct TranscriptionRequest {
-  std::string model;
-  std::vector<FormPart> form;
-};
-
-struct Transcription {
-  std::string content_type;  ///< JSON, plain text, SRT or VTT, as the form asked for
-  std::string body;
-};
-
-/// `/v1/audio/transcriptions`.
+/// `/v1/audio/transcriptions`: a form in, JSON, plain text, SRT or VTT out as the form asked for
+/// (RelayReport::content_type), or events. A stream's last event is the one that says so ("transcript.text.done").
 class TranscriptionRelay {
  public:
   virtual ~TranscriptionRelay() = default;
-  virtual Task<base::Result<Transcription>> transcribe(const RequestContext& context,
-                                                       const TranscriptionRequest& request, RelayReport& report) = 0;
+  virtual Task<base::Result<std::string>> transcribe(const RequestContext& context, const RelayRequest& request,
+                                                     RelaySink* sink, RelayReport& report) = 0;
 };
 
 /// `/v1/models`: names as the provider knows them.
@@ -108,9 +93,18 @@ struct ModelPorts {
 /// Puts a ChatModel (accounting, keys, metrics) around another.
 using ModelWrap = std::function<std::shared_ptr<ChatModel>(std::shared_ptr<ChatModel>)>;
 
-/// The same ports, each with `wrap` around it: a port becomes a model whose relay() is the port's call, and what holds
-/// for every call of a model holds for it. Lists of models and responses that are kept stay as they are. `wrap` is
-/// called now, and for transcriptions with each call.
-ModelPorts wrap_ports(ModelPorts ports, ModelWrap wrap);
+/// The ports that are calls of a model.
+enum class PortKind : uint8_t { embeddings, rerank, responses, transcription };
+inline constexpr PortKind kPortKinds[] = {PortKind::embeddings, PortKind::rerank, PortKind::responses,
+                                          PortKind::transcription};
+
+/// A port as a model whose relay() is the port's call, so that what holds for every call of a model can be put around
+/// it; null where there is no such port.
+std::shared_ptr<ChatModel> port_model(const ModelPorts& ports, PortKind kind);
+/// The other way round: a port whose calls are the model's relay(). Null takes the port away.
+void set_port(ModelPorts& ports, PortKind kind, std::shared_ptr<ChatModel> model);
+
+/// The same ports, each with `wrap` around it. Lists of models and responses that are kept stay as they are.
+ModelPorts wrap_ports(ModelPorts ports, const ModelWrap& wrap);
 
 }  // namespace tessera::core

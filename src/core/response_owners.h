@@ -14,6 +14,7 @@ struct ResponseOwner {
   Tenant tenant;
   std::string model;  ///< as the app asked for it
   int64_t created_at_ms = 0;
+  std::string endpoint = {};  ///< of those that serve the model, the one that made it; empty: the first
 };
 
 /// How long owners are known: providers keep responses for 30 days.

@@ -155,6 +155,7 @@ core::Task<> DirectoryIngest::State::run_directory(Job job) {
   core::RequestContext context;
   context.request_id = job.task->record().task_id;
   context.tenant = job.task->tenant();
+  context.priority = core::Priority::background;
   context.cancel = either.token();
   auto result = co_await follow(context, job);
   leave({job.task->tenant(), job.collection, job.root});
@@ -244,6 +245,7 @@ core::Task<> DirectoryIngest::State::run_reindex(std::shared_ptr<TaskRegistry::H
   core::RequestContext context;
   context.request_id = task->record().task_id;
   context.tenant = task->tenant();
+  context.priority = core::Priority::background;
   context.cancel = either.token();
   auto result = co_await refresh_all(context, *task, std::move(collection));
   if (result) {

@@ -481,8 +481,11 @@ class ResponseWalk {
       case 0:
       case 1:
       case 2: {
-        const core::ResponseOwner owner{
-            .response_id = id, .tenant = {app}, .model = "m" + std::to_string(now_), .created_at_ms = now_};
+        const core::ResponseOwner owner{.response_id = id,
+                                        .tenant = {app},
+                                        .model = "m" + std::to_string(now_),
+                                        .created_at_ms = now_,
+                                        .endpoint = "e" + std::to_string(now_ % 3)};
         ASSERT_TRUE(sync_wait(harness_.responses().add_owner(owner)));
         if (!known) owners_[id] = owner;
         return;
@@ -501,6 +504,7 @@ class ResponseWalk {
         EXPECT_EQ(found->tenant, owners_[id].tenant);
         EXPECT_EQ(found->model, owners_[id].model);
         EXPECT_EQ(found->created_at_ms, owners_[id].created_at_ms);
+        EXPECT_EQ(found->endpoint, owners_[id].endpoint);
       }
     }
   }

@@ -4,6 +4,7 @@
 
 #include "llm/engines/engine_call.h"
 #include "llm/providers/openai_embedder.h"
+#include "llm/providers/provider_ports.h"
 
 namespace tessera::llm {
 
@@ -17,7 +18,7 @@ core::Task<base::Result<core::Embeddings>> EngineEmbedder::embed(const core::Req
     options.model = pool_.spec().name;
     options.dimensions = dimensions_.load();
     options.batch_size = batch_size_;
-    OpenAiEmbedder embedder(std::move(options), lease.client());
+    OpenAiEmbedder embedder(std::move(options), make_provider_ports(lease.client()).embeddings);
     co_return co_await embedder.embed(context, texts);
   };
   auto again = [] { return true; };  // the same texts give the same vectors

@@ -8,7 +8,7 @@ namespace {
 
 using core::Task;
 
-constexpr auto kAlways = [] { return true; };  // nothing of these answers is seen before they are whole
+constexpr auto kAlways = [] { return true; };  // nothing of such answers is seen before they are whole
 
 class EngineEmbeddings final : public core::EmbeddingsRelay {
  public:
@@ -47,15 +47,15 @@ class EngineRerank final : public core::RerankRelay {
 class EngineTranscription final : public core::TranscriptionRelay {
  public:
   explicit EngineTranscription(EnginePool& pool) : pool_(pool) {}
-  Task<base::Result<core::Transcription>> transcribe(const core::RequestContext& context,
-                                                     const core::TranscriptionRequest& request,
-                                                     core::RelayReport& report) override {
-    auto call = [&](EnginePool::Lease& lease) -> Task<base::Result<core::Transcription>> {
+  Task<base::Result<std::string>> transcribe(const core::RequestContext& context, const core::RelayRequest& request,
+                                             core::RelaySink* sink, core::RelayReport& report) override {
+    auto call = [&](EnginePool::Lease& lease) -> Task<base::Result<std::string>> {
       report = {};
       const core::ModelPorts ports = make_provider_ports(lease.client());
-      co_return co_await ports.transcription->transcribe(context, request, report);
+      co_return co_await ports.transcription->transcribe(context, request, sink, report);
     };
-    co_return co_await call_engine(pool_, context, {}, call, kAlways);
+    auto again = [&report] { return !report.started; };
+    co_return co_await call_engine(pool_, context, {}, call, again);
   }
 
  private:

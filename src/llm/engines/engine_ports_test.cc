@@ -72,21 +72,21 @@ TEST_F(EnginePorts, WritesDownSpeech) {
       world.means());
   const core::ModelPorts ports = engine_ports({.transcription = &pool});
   const std::string wav = silence();
-  core::TranscriptionRequest request;
+  core::RelayRequest request;
   request.model = "tiny";
   request.form = {{.name = "file", .file_name = "speech.wav", .content_type = "audio/wav", .body = wav}};
-  const auto written = async::sync_wait(ports.transcription->transcribe(context, request, report));
+  const auto written = async::sync_wait(ports.transcription->transcribe(context, request, nullptr, report));
   ASSERT_TRUE(written) << written.error().message << written.error().detail;
-  EXPECT_THAT(written->body, HasSubstr("The ferry leaves at seven."));
+  EXPECT_THAT(*written, HasSubstr("The ferry leaves at seven."));
 
   request.form.push_back({.name = "response_format", .file_name = "", .content_type = "", .body = "srt"});
-  const auto titles = async::sync_wait(ports.transcription->transcribe(context, request, report));
+  const auto titles = async::sync_wait(ports.transcription->transcribe(context, request, nullptr, report));
   ASSERT_TRUE(titles) << titles.error().message;
-  EXPECT_THAT(titles->body, HasSubstr("00:00:00,000 --> "));
+  EXPECT_THAT(*titles, HasSubstr("00:00:00,000 --> "));
 
   const std::string garbage(1000, 'x');
   request.form = {{.name = "file", .file_name = "speech.wav", .content_type = "audio/wav", .body = garbage}};
-  const auto refused = async::sync_wait(ports.transcription->transcribe(context, request, report));
+  const auto refused = async::sync_wait(ports.transcription->transcribe(context, request, nullptr, report));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, base::Code::invalid);
 }

@@ -18,8 +18,11 @@ bool is_empty(std::string_view text) {
 
 }  // namespace
 
-OpenAiEmbedder::OpenAiEmbedder(OpenAiEmbedderOptions options, std::shared_ptr<ProviderClient> client)
-    : options_(std::move(options)), client_(std::move(client)), dimensions_(options_.dimensions) {
+OpenAiEmbedder::OpenAiEmbedder(OpenAiEmbedderOptions options, std::shared_ptr<core::EmbeddingsRelay> port)
+    : options_(std::move(options)),
+      port_(std::move(port)),
+      limiter_({.concurrent_max = std::max<size_t>(1, options_.concurrent_max), .waiting_max = SIZE_MAX}),
+      dimensions_(options_.dimensions) {
   options_.batch_size = std::max<size_t>(1, options_.batch_size);
 }
 
@@ -46,12 +49,15 @@ Task<base::Result<core::Embeddings>> OpenAiEmbedder::embed(const core::RequestCo
       batch.push_back(text);
     }
     const size_t asked = options_.request_dimensions ? options_.dimensions : 0;
-    std::string body = render_embedding_request(options_.model, batch, asked, options_.base64);
-    TESSERA_CO_TRY(
-        const std::string response,
-        co_await client_->call(context, client_->options().path(client_->options().kind->embeddings, options_.model),
-                               std::move(body)));
-    TESSERA_CO_TRY(const EmbeddingRows rows, parse_embedding_response(client_->options().name, response, batch.size()));
+    core::RelayRequest request;
+    request.model = options_.asked_model.empty() ? options_.model : options_.asked_model;
+    request.body = render_embedding_request(options_.model, batch, asked, options_.base64);
+    core::RelayReport report;
+    TESSERA_CO_TRY(async::Limiter::Permit permit,
+                   co_await limiter_.acquire({.deadline = context.deadline, .token = context.cancel}));
+    TESSERA_CO_TRY(const std::string response, co_await port_->embeddings(context, request, report));
+    permit.release();
+    TESSERA_CO_TRY(const EmbeddingRows rows, parse_embedding_response(report.provider, response, batch.size()));
     size_t known = 0;
     if (!dimensions_.compare_exchange_strong(known, rows.dimensions) && known != rows.dimensions) {
       co_return base::fail(base::Code::upstream, "EMBEDDING_DIMENSIONS",
@@ -69,12 +75,6 @@ Task<base::Result<core::Embeddings>> OpenAiEmbedder::embed(const core::RequestCo
   }
   out.values.resize(out.rows * out.dimensions);
   co_return out;
-}
-
-Task<base::Result<size_t>> OpenAiEmbedder::discover(const core::RequestContext& context) {
-  const std::string_view probe[] = {"dimensions"};
-  TESSERA_CO_TRY(const core::Embeddings rows, co_await embed(context, probe));
-  co_return rows.dimensions;
 }
 
 }  // namespace tessera::llm

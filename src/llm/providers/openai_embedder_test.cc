@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "llm/providers/openai_dialect.h"
+#include "llm/providers/provider_ports.h"
 #include "llm/providers/scripted_server_test.h"
 
 namespace tessera::llm {
@@ -28,7 +29,7 @@ class OpenAiEmbedding : public ::testing::Test {
   OpenAiEmbedderOptions options;
 
   base::Result<core::Embeddings> embed(std::vector<std::string_view> texts) {
-    OpenAiEmbedder embedder(options, server.client());
+    OpenAiEmbedder embedder(options, make_provider_ports(server.client()).embeddings);
     return async::sync_wait(embedder.embed(context, texts));
   }
 };
@@ -53,11 +54,11 @@ TEST_F(OpenAiEmbedding, BatchesKeepOrderAndNormalise) {
 TEST_F(OpenAiEmbedding, LearnsAndChecksTheLength) {
   server.restart(
       {reply(R"({"data":[{"index":0,"embedding":[1,0,0]}]})"), reply(R"({"data":[{"index":0,"embedding":[1,0]}]})")});
-  OpenAiEmbedder embedder(options, server.client());
+  OpenAiEmbedder embedder(options, make_provider_ports(server.client()).embeddings);
   EXPECT_EQ(embedder.dimensions(), 0u);
-  EXPECT_EQ(*async::sync_wait(embedder.discover(context)), 3u);
-  EXPECT_EQ(embedder.dimensions(), 3u);
   const std::string_view texts[] = {"x"};
+  EXPECT_EQ(async::sync_wait(embedder.embed(context, texts))->dimensions, 3u);
+  EXPECT_EQ(embedder.dimensions(), 3u);
   EXPECT_EQ(async::sync_wait(embedder.embed(context, texts)).error().name, "EMBEDDING_DIMENSIONS");
   EXPECT_EQ(embedder.count_tokens("twelve bytes"), 3u);
 }

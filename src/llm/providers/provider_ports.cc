@@ -70,9 +70,8 @@ class ProviderPorts final : public core::EmbeddingsRelay,
     co_return std::string();
   }
 
-  Task<base::Result<core::Transcription>> transcribe(const core::RequestContext& context,
-                                                     const core::TranscriptionRequest& request,
-                                                     core::RelayReport& report) override {
+  Task<base::Result<std::string>> transcribe(const core::RequestContext& context, const core::RelayRequest& request,
+                                             core::RelaySink* sink, core::RelayReport& report) override {
     begin(request.model, report);
     const std::string_view model = client_->upstream_name(request.model);
     std::vector<core::FormPart> parts{{.name = "model", .file_name = "", .content_type = "", .body = model}};
@@ -81,20 +80,30 @@ class ProviderPorts final : public core::EmbeddingsRelay,
     }
     FormText form = render_form(parts, free_boundary(parts));
     TESSERA_CO_TRY(ProviderClient::Stream response,
-                   co_await client_->open(context, options().path(kind().transcriptions, model), std::move(form.body),
-                                          std::move(form.content_type)));
-    core::Transcription written;
-    written.content_type = response.body->header("content-type").value_or("application/json");
+                   co_await client_->open(context, provider_path(kind(), kind().transcriptions, model),
+                                          std::move(form.body), std::move(form.content_type)));
+    std::string content_type(response.body->header("content-type").value_or("application/json"));
+    // Models that do not stream take no notice of the wish.
+    if (sink != nullptr && content_type.starts_with("text/event-stream")) {
+      TESSERA_CO_CHECK(co_await relay_events(*client_, context, *response.body,
+                                             {options().name, options().api_key, true, RelayForm::responses},
+                                             {sink, report}));
+      co_return std::string();
+    }
+    std::string written;
     for (;;) {
       auto piece = co_await response.body->next();
       if (!piece) co_return std::unexpected(client_->broken(context, std::move(piece).error()));
       if (!*piece) break;
-      written.body += **piece;
+      written += **piece;
     }
-    report.answer_bytes = static_cast<int64_t>(written.body.size());
-    if (written.content_type.starts_with("application/json")) read_usage_of(written.body, report);
+    report.answer_bytes = static_cast<int64_t>(written.size());
+    if (content_type.starts_with("application/json")) read_usage_of(written, report);
+    report.content_type = std::move(content_type);
     co_return written;
   }
+
+  [[nodiscard]] bool keeps(std::string_view /*endpoint*/) const override { return true; }
 
   Task<base::Result<std::string>> ask_stored(const core::RequestContext& context, core::StoredResponseAsk ask,
                                              core::RelayReport& report) override {

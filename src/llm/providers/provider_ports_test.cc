@@ -83,12 +83,13 @@ TEST_F(Ports, RerankPassesThrough) {
 TEST_F(Ports, TranscriptionsAreForms) {
   const auto ports = make_provider_ports(client("1\n00:00 --> 00:01\nHi", "openai"));
   const std::string sound("RIFF\0\r\n--x\r\n", 12);
-  core::TranscriptionRequest request{.model = "test/whisper-1", .form = {}};
+  core::RelayRequest request;
+  request.model = "test/whisper-1";
   request.form = {
       {"model", "", "", "elsewhere"}, {"file", "a\"b\r\n.wav", "audio/wav", sound}, {"response_format", "", "", "srt"}};
-  const auto out = async::sync_wait(ports.transcription->transcribe(context, request, report));
+  const auto out = async::sync_wait(ports.transcription->transcribe(context, request, nullptr, report));
   ASSERT_TRUE(out) << out.error().message;
-  EXPECT_EQ(out->body, "1\n00:00 --> 00:01\nHi");
+  EXPECT_EQ(*out, "1\n00:00 --> 00:01\nHi");
   const auto received = server.received().back();
   EXPECT_EQ(received.path, "/v1/audio/transcriptions");
   const auto boundary = wire::multipart_boundary(received.content_type);
@@ -101,6 +102,37 @@ TEST_F(Ports, TranscriptionsAreForms) {
   EXPECT_TRUE((*parts)[1].is_file);
   EXPECT_EQ((*parts)[1].content_type, "audio/wav");
   EXPECT_EQ((*parts)[2].body, "srt");
+}
+
+TEST_F(Ports, TranscriptionsAreRelayedEventForEvent) {
+  JoiningSink sink;
+  core::RelayRequest request;
+  request.model = "m";
+  request.stream = true;
+  request.form = {{"file", "a.wav", "audio/wav", "RIFF"}, {"stream", "", "", "true"}};
+  const auto delta = R"({"type":"transcript.text.delta","delta":"At seven."})";
+  const auto done = R"({"type":"transcript.text.done","text":"At seven.","usage":{"type":"tokens","input_tokens":14,)"
+                    R"("output_tokens":3,"total_tokens":17}})";
+  auto ports = make_provider_ports(client(sse({delta, done}), "openai", true));
+  EXPECT_EQ(*async::sync_wait(ports.transcription->transcribe(context, request, &sink, report)), "");
+  EXPECT_EQ(sink.all, sse({delta, done}));
+  EXPECT_EQ(report.usage.prompt_tokens, 14);
+  EXPECT_EQ(report.usage.completion_tokens, 3);
+  EXPECT_TRUE(report.usage_reported);
+  EXPECT_EQ(report.answer_bytes, 9);
+
+  report = {};
+  ports = make_provider_ports(client(sse({delta}), "openai", true));
+  EXPECT_EQ(async::sync_wait(ports.transcription->transcribe(context, request, &sink, report)).error().name,
+            "STREAM_BROKEN");
+  EXPECT_TRUE(report.started);
+
+  // Models that cannot stream answer whole.
+  JoiningSink none;
+  ports = make_provider_ports(client(R"({"text":"At seven."})", "openai"));
+  EXPECT_EQ(*async::sync_wait(ports.transcription->transcribe(context, request, &none, report)),
+            R"({"text":"At seven."})");
+  EXPECT_EQ(none.all, "");
 }
 
 TEST_F(Ports, AResponseThatFailedIsAnError) {

@@ -233,7 +233,8 @@ bool RelayStream::take_data(std::string_view data) {
   return answering_ = true;
 }
 
-// Events of /responses name their type; the last one holds the whole response.
+// Events of /responses name their type, and the last one holds the whole response; those of transcriptions as well,
+// with the whole text.
 bool RelayStream::take_response_event(std::string_view data) {
   std::vector<JsonMember> members;
   if (!text::skim_json_object(data, members)) {
@@ -258,6 +259,11 @@ bool RelayStream::take_response_event(std::string_view data) {
   const JsonMember* delta = text::find_member(members, "delta");
   if (delta != nullptr && delta->kind == JsonKind::string) {
     report_.answer_bytes += static_cast<int64_t>(text::json_text_size(delta->value));
+  }
+  if (type == "\"transcript.text.done\"") {
+    seen_ = finished_ = 1;
+    const JsonMember* usage = text::find_member(members, "usage");
+    if (usage != nullptr) read_usage(usage->value, report_);
   }
   if (response != nullptr && response->kind == JsonKind::object) {
     const bool last = type == "\"response.completed\"" || type == "\"response.incomplete\"";

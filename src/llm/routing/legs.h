@@ -10,6 +10,7 @@
 #include "async/cancel.h"
 #include "core/chat_model.h"
 #include "core/model_profile.h"
+#include "llm/routing/router.h"
 
 namespace tessera::llm {
 
@@ -52,12 +53,18 @@ class Tap final : public core::RelaySink, public core::ChatSink {
   }
   /// Longer pieces of text are cut: ModelProfile::stream_chunk_size.
   void cut_pieces(int64_t characters) { piece_max_ = static_cast<size_t>(characters); }
+  /// Whose answer it is, and where to say so before the reader gets anything; both outlive the tap's calls.
+  void signed_by(const std::string& name, std::string& told) {
+    name_ = &name;
+    told_ = &told;
+  }
   [[nodiscard]] bool started() const { return started_; }
 
  private:
   bool speaks() {
     if (started_) return true;
     started_ = gate_ == nullptr || gate_->claim(leg_);
+    if (started_ && told_ != nullptr) *told_ = *name_;
     return started_;
   }
   core::Task<base::Result<>> in_pieces(core::ChatDelta delta);
@@ -70,6 +77,8 @@ class Tap final : public core::RelaySink, public core::ChatSink {
   Gate* gate_ = nullptr;
   size_t leg_ = 0;
   size_t piece_max_ = 0;  // characters; 0: pieces stay as they are
+  const std::string* name_ = nullptr;
+  std::string* told_ = nullptr;
   bool started_ = false;
 };
 
@@ -83,20 +92,25 @@ struct RelayLeg {
   };
   explicit RelayLeg(const Ask& what) : ask(what), tap(what.sink, nullptr) {}
 
-  core::Task<Result> start(core::ChatModel& model, const core::ModelProfile* /*profile*/,
-                           const core::RequestContext& context) {
-    return model.relay(context, ask.request, ask.sink == nullptr ? nullptr : &tap, report);
+  core::Task<Result> start(const Candidate& candidate, const core::RequestContext& context) {
+    endpoint = &candidate.endpoint->name();
+    tap.signed_by(*endpoint, ask.report.endpoint);
+    return candidate.model->relay(context, ask.request, ask.sink == nullptr ? nullptr : &tap, report);
   }
   [[nodiscard]] bool streams() const { return ask.sink != nullptr; }
   /// A content filter left nothing of the answer, and nothing has been passed on.
   [[nodiscard]] bool filtered() const {
     return !tap.started() && report.finish_reason == "content_filter" && report.answer_bytes == 0;
   }
-  void deliver_report() { ask.report = std::move(report); }
+  void deliver_report() {
+    ask.report = std::move(report);
+    ask.report.endpoint = *endpoint;
+  }
 
   Ask ask;
   Tap tap;
   core::RelayReport report;
+  const std::string* endpoint = nullptr;  // its name
   Result result;
 };
 
@@ -110,11 +124,10 @@ struct GenerateLeg {
   };
   explicit GenerateLeg(const Ask& what) : ask(what), tap(nullptr, what.sink) {}
 
-  core::Task<Result> start(core::ChatModel& model, const core::ModelProfile* profile,
-                           const core::RequestContext& context) {
-    const core::ChatRequest& request = completed(profile);
-    if (profile != nullptr) tap.cut_pieces(profile->stream_chunk_size);
-    return model.generate(context, request, ask.sink == nullptr ? nullptr : &tap);
+  core::Task<Result> start(const Candidate& candidate, const core::RequestContext& context) {
+    if (candidate.profile != nullptr) tap.cut_pieces(candidate.profile->stream_chunk_size);
+    const core::ChatRequest& request = completed(candidate.profile);
+    return candidate.model->generate(context, request, ask.sink == nullptr ? nullptr : &tap);
   }
   [[nodiscard]] bool streams() const { return ask.sink != nullptr; }
   [[nodiscard]] bool filtered() const {

@@ -26,6 +26,12 @@ constexpr uint32_t bit(size_t which) {
   return 1U << which;
 }
 
+Task<base::Result<std::string>> kept_elsewhere() {
+  co_return base::fail(Code::invalid, "KEPT_ELSEWHERE",
+                       "What this request goes on from is kept at a provider, or with a key, that does not serve this "
+                       "model; name the model that it began with.");
+}
+
 }  // namespace
 
 // What has been tried for one request.
@@ -126,6 +132,15 @@ size_t Router::choose(const Progress& progress) const {
     chosen = i;
   }
   return chosen;
+}
+
+uint32_t Router::elsewhere(const std::string& endpoint) const {
+  if (endpoint.empty()) return 0;
+  uint32_t bits = 0;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    if (candidates_[i].endpoint->name() != endpoint) bits |= bit(i);
+  }
+  return bits;
 }
 
 Task<base::Result<Router::Turn>> Router::take_turn(const core::RequestContext& context, size_t which) {
@@ -278,7 +293,7 @@ Task<typename Leg::Result> Router::drive(const core::RequestContext& context, ty
       leg.emplace(co_await hedged<Leg>(context, ask, *std::move(turn), progress));
     } else {
       leg.emplace(ask);
-      leg->result = co_await leg->start(*candidates_[which].model, candidates_[which].profile, context);
+      leg->result = co_await leg->start(candidates_[which], context);
       settle(progress, *turn, leg->result ? nullptr : &leg->result.error());
     }
     if (leg->result) {
@@ -327,7 +342,7 @@ bool Router::take_spare_turn(Progress& progress, Turn& turn) {
 template <class Leg>
 Task<void> Router::run_leg(Race<Leg>& race, size_t which) {
   const Candidate& candidate = candidates_[race.turns[which].which];
-  race.legs[which].result = co_await race.legs[which].start(*candidate.model, candidate.profile, race.contexts[which]);
+  race.legs[which].result = co_await race.legs[which].start(candidate, race.contexts[which]);
   (void)race.finished.try_send(which);
 }
 
@@ -379,7 +394,10 @@ Task<void> Router::race(const core::RequestContext& context, Race<Leg>& race, Pr
 
 Task<base::Result<std::string>> Router::relay(const core::RequestContext& context, const core::RelayRequest& request,
                                               core::RelaySink* sink, core::RelayReport& report) {
-  return drive<RelayLeg>(context, RelayLeg::Ask{request, sink, report}, ~relaying_ | forbidden(context));
+  const uint32_t strange = elsewhere(request.endpoint);
+  const auto all = static_cast<uint32_t>((uint64_t{1} << candidates_.size()) - 1);
+  if ((strange & all) == all) return kept_elsewhere();
+  return drive<RelayLeg>(context, RelayLeg::Ask{request, sink, report}, ~relaying_ | forbidden(context) | strange);
 }
 
 Task<base::Result<core::ChatCompletion>> Router::generate(const core::RequestContext& context,

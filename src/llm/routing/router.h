@@ -46,9 +46,10 @@ struct RouterOptions {
 /// something was passed on, a failure is the answer's end: nothing is repeated, nothing is left out, the error says so
 /// and RelayReport::started is true. Endpoints that rest (Retry-After) come last, those whose breaker is open not at
 /// all. With hedging a second call starts when the first is slow; the first to answer is passed on, the other
-/// cancelled. Candidates that the caller may not use do not count. Thread-safe. Errors: those of the candidates (the
-/// first that speaks of the provider rather than of our settings), forbidden MODEL_NOT_ALLOWED, unavailable
-/// PROVIDER_CIRCUIT_OPEN with retry_after, exhausted ENDPOINT_BUSY / TOO_MANY_WAITING.
+/// cancelled. Candidates that the caller may not use do not count, nor do those at other endpoints than a request
+/// names. Thread-safe. Errors: those of the candidates (the first that speaks of the provider rather than of our
+/// settings), forbidden MODEL_NOT_ALLOWED, unavailable PROVIDER_CIRCUIT_OPEN with retry_after, exhausted ENDPOINT_BUSY
+/// / TOO_MANY_WAITING, invalid KEPT_ELSEWHERE (none of the candidates is at the endpoint that the request names).
 class Router final : public core::ChatModel {
  public:
   static constexpr size_t kCandidatesMax = 32;
@@ -80,6 +81,8 @@ class Router final : public core::ChatModel {
   template <class Leg>
   core::Task<void> run_leg(Race<Leg>& race, size_t which);
 
+  /// Bits of the candidates at other endpoints; none when the name is empty.
+  [[nodiscard]] uint32_t elsewhere(const std::string& endpoint) const;
   /// Bits of the candidates that the caller may not use.
   [[nodiscard]] uint32_t forbidden(const core::RequestContext& context) const;
   /// The best candidate that was not tried; kCandidatesMax when there is none.

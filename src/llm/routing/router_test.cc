@@ -102,6 +102,51 @@ TEST_F(Routing, PassesOnWhatTheOnlyCandidateSays) {
   EXPECT_TRUE(slept.empty());
 }
 
+/// Notes who the report says answers when the first piece comes.
+class Witness final : public core::RelaySink {
+ public:
+  explicit Witness(const core::RelayReport& report) : report_(report) {}
+  core::Task<base::Result<>> on_events(std::string_view) override {
+    if (seen.empty()) seen = report_.endpoint;
+    co_return base::Result<>{};
+  }
+  std::string seen;
+
+ private:
+  const core::RelayReport& report_;
+};
+
+TEST_F(Routing, WhoAnswersIsKnownBeforeTheFirstPiece) {
+  build({{}, {.group = 1}});
+  model(0).otherwise(down());
+  model(1).otherwise({.pieces = {"one ", "two"}});
+  Witness witness(report);
+  EXPECT_TRUE(relay(&witness));
+  EXPECT_EQ(witness.seen, "b");
+  EXPECT_EQ(report.endpoint, "b");
+  EXPECT_EQ(*relay(), "b:answer");
+  EXPECT_EQ(report.endpoint, "b");
+}
+
+TEST_F(Routing, ARequestThatNamesAnEndpointGoesNowhereElse) {
+  build({{}, {}, {.group = 1}});
+  request.endpoint = "b";
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(*relay(), "b:answer");
+  model(1).otherwise(down());
+  EXPECT_EQ(relay().error().name, "PROVIDER_UNAVAILABLE");
+  EXPECT_EQ(model(0).calls() + model(2).calls(), 0);
+  request.endpoint = "z";
+  EXPECT_EQ(relay().error().name, "KEPT_ELSEWHERE");
+}
+
+TEST_F(Routing, WhatADialectDoesNotHaveAnotherMay) {
+  build({{}, {.group = 1}});
+  model(0).otherwise(failing("PARAMETER_UNSUPPORTED", Code::invalid));
+  EXPECT_EQ(*relay(), "b:answer");
+  model(1).otherwise(failing("PROVIDER_REFUSED", Code::invalid));
+  EXPECT_EQ(model(0).calls(), 1);
+}
+
 TEST_F(Routing, CandidatesThatTheCallerMayNotUseAreNotThere) {
   build({{.names = {"a"}}, {.names = {"b", "p/b"}}, {.group = 1}});
   const auto limit = [&](std::vector<std::string> names) {

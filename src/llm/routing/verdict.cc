@@ -20,6 +20,8 @@ constexpr Named kNamed[] = {
     {"CONTENT_FILTERED", {.elsewhere = true, .again = false, .health = Health::good}},
     {"CONTEXT_TOO_LONG", {.elsewhere = true, .again = false, .health = Health::unknown}},
     {"PROVIDER_MODEL_MISSING", {.elsewhere = true, .again = false, .health = Health::good}},
+    // Not in that one's dialect.
+    {"PARAMETER_UNSUPPORTED", {.elsewhere = true, .again = false, .health = Health::unknown}},
     // Another model's price may be known.
     {"PRICE_UNKNOWN", {.elsewhere = true, .again = false, .health = Health::unknown}},
     // A key or an address that is wrong stays wrong.

@@ -253,6 +253,7 @@ CREATE TABLE held_calls(
   response_id TEXT NOT NULL,
   PRIMARY KEY (app_id, call_id)
 ) STRICT, WITHOUT ROWID;
+ALTER TABLE response_owners ADD COLUMN endpoint TEXT NOT NULL DEFAULT '';
 )sql"};
 
 base::Result<int64_t> ask(Connection& connection, const char* sql) {

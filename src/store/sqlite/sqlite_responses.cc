@@ -15,21 +15,23 @@ base::Result<> write_owner(Connection& db, const ResponseOwner& owner) {
                     "WHERE created_at_ms < ? ORDER BY created_at_ms, response_id LIMIT ?)",
                     oldest, kOwnersDropped));
   return run(db,
-             "INSERT INTO response_owners VALUES (?1, ?2, ?3, ?4) ON CONFLICT (response_id) DO UPDATE SET "
-             "app_id = ?2, model = ?3, created_at_ms = ?4 WHERE created_at_ms < ?5",
-             owner.response_id, owner.tenant.app_id, owner.model, owner.created_at_ms, oldest);
+             "INSERT INTO response_owners VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (response_id) DO UPDATE "
+             "SET app_id = ?2, model = ?3, created_at_ms = ?4, endpoint = ?5 WHERE created_at_ms < ?6",
+             owner.response_id, owner.tenant.app_id, owner.model, owner.created_at_ms, owner.endpoint, oldest);
 }
 
 base::Result<std::optional<ResponseOwner>> read_owner(Connection& db, const std::string& response_id, int64_t oldest) {
   std::optional<ResponseOwner> found;
   Query query(db,
-              "SELECT app_id, model, created_at_ms FROM response_owners WHERE response_id = ? AND created_at_ms >= ?",
+              "SELECT app_id, model, created_at_ms, endpoint FROM response_owners WHERE response_id = ? AND "
+              "created_at_ms >= ?",
               response_id, oldest);
   if (query.next()) {
     found = ResponseOwner{.response_id = response_id,
                           .tenant = {query.string(0)},
                           .model = query.string(1),
-                          .created_at_ms = query.integer(2)};
+                          .created_at_ms = query.integer(2),
+                          .endpoint = query.string(3)};
   }
   TESSERA_CHECK(query.finish());
   return found;
