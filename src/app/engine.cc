@@ -37,7 +37,6 @@
 #include "store/memory/memory_store.h"
 #include "store/sqlite/sqlite_store.h"
 #include "text/bpe.h"
-#include "wire/http_client.h"
 
 namespace tessera::app {
 namespace {
@@ -95,13 +94,6 @@ Result<std::unique_ptr<core::RetrievalIndex>> open_index(const Settings& setting
   options.ef = static_cast<size_t>(settings.vector_db.hnsw_ef);
   options.recall = settings.vector_db.recall_target;
   return index::create_retrieval_index(std::move(options), log);
-}
-
-// Every client may have a provider's answer under way.
-wire::HttpClientOptions http_options(const config::Settings& settings) {
-  wire::HttpClientOptions options;
-  options.connections_max = std::max(options.connections_max, static_cast<size_t>(settings.server.connections_max));
-  return options;
 }
 
 }  // namespace

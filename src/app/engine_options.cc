@@ -116,4 +116,10 @@ rag::TaskRegistryOptions task_options(const Settings& settings) {
   return options;
 }
 
+wire::HttpClientOptions http_options(const config::Settings& settings) {
+  wire::HttpClientOptions options;
+  options.connections_max = std::max(options.connections_max, static_cast<size_t>(settings.server.connections_max));
+  return options;
+}
+
 }  // namespace tessera::app

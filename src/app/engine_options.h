@@ -12,6 +12,7 @@
 #include "rag/ingest.h"
 #include "rag/retriever.h"
 #include "rag/task_registry.h"
+#include "wire/http_client.h"
 
 namespace tessera::app {
 
@@ -32,5 +33,7 @@ chat::StreamTableOptions stream_options(const config::Settings& settings);
 size_t cores();
 /// A number of threads: 0 stands for one per processor.
 size_t or_cores(int64_t setting);
+/// Every client may have a provider's answer under way.
+wire::HttpClientOptions http_options(const config::Settings& settings);
 
 }  // namespace tessera::app

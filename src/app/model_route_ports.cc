@@ -22,8 +22,8 @@ class KeptResponses final : public core::StoredResponses {
   [[nodiscard]] bool empty() const { return keepers_.empty(); }
 
   [[nodiscard]] bool keeps(std::string_view endpoint) const override { return find(endpoint) != nullptr; }
-  core::Task<base::Result<std::string>> ask_stored(const core::RequestContext& context,
-                                                   core::StoredResponseAsk ask, core::RelayReport& report) override {
+  core::Task<base::Result<std::string>> ask_stored(const core::RequestContext& context, core::StoredResponseAsk ask,
+                                                   core::RelayReport& report) override {
     if (core::StoredResponses* const keeper = find(ask.endpoint)) {
       co_return co_await keeper->ask_stored(context, std::move(ask), report);
     }

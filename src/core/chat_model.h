@@ -107,8 +107,8 @@ struct RelayReport {
   std::string finish_reason;  ///< of the first choice
   /// Of a response that its provider goes on making when the call has ended; empty: there is none.
   std::string background_id = {};
-  std::string endpoint;       ///< who of a router's endpoints answers; known before the sink gets anything
-  std::string content_type;   ///< of a whole answer that need not be JSON; else empty
+  std::string endpoint;      ///< who of a router's endpoints answers; known before the sink gets anything
+  std::string content_type;  ///< of a whole answer that need not be JSON; else empty
 };
 
 /// Receives a relayed stream; awaiting it is the back-pressure. An error stops the call (the reader is gone).

@@ -87,18 +87,10 @@ Router::Router(std::vector<Candidate> candidates, RouterOptions options, const b
   if (!options_.sleep) {
     options_.sleep = [](Millis pause, async::CancelToken token) { return async::sleep_for(pause, std::move(token)); };
   }
-  std::vector<uint8_t> members;
   for (size_t i = 0; i < candidates_.size(); ++i) {
     if (candidates_[i].model->relays()) relaying_ |= bit(i);
-    members.push_back(static_cast<uint8_t>(i));
-    const bool last = i + 1 == candidates_.size() || candidates_[i + 1].group != candidates_[i].group;
-    if (!last) continue;
-    const auto schedule = schedule_of(candidates_, members);
-    // Groups are numbered anew, without gaps.
-    for (const uint8_t member : members) candidates_[member].group = static_cast<int64_t>(schedules_.size());
-    schedules_.push_back(schedule);
-    members.clear();
   }
+  schedules_ = make_schedules(candidates_);
   if (options_.hedge) latencies_ = std::make_unique<LatencyWindow[]>(candidates_.size());
 }
 

@@ -8,8 +8,6 @@ namespace {
 
 constexpr size_t kScheduleMax = 256;
 
-}  // namespace
-
 std::vector<uint8_t> schedule_of(const std::vector<Candidate>& candidates, const std::vector<uint8_t>& members) {
   int64_t divisor = 0;
   for (const uint8_t i : members) divisor = std::gcd(divisor, candidates[i].weight);
@@ -31,6 +29,22 @@ std::vector<uint8_t> schedule_of(const std::vector<Candidate>& candidates, const
     schedule.push_back(members[best]);
   }
   return schedule;
+}
+
+}  // namespace
+
+std::vector<std::vector<uint8_t>> make_schedules(std::vector<Candidate>& candidates) {
+  std::vector<std::vector<uint8_t>> schedules;
+  std::vector<uint8_t> members;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    members.push_back(static_cast<uint8_t>(i));
+    const bool last = i + 1 == candidates.size() || candidates[i + 1].group != candidates[i].group;
+    if (!last) continue;
+    schedules.push_back(schedule_of(candidates, members));
+    for (const uint8_t member : members) candidates[member].group = static_cast<int64_t>(schedules.size()) - 1;
+    members.clear();
+  }
+  return schedules;
 }
 
 }  // namespace tessera::llm
