@@ -16,8 +16,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Rooms whose tests start threads: these run under ThreadSanitizer as well.
 TSAN_ROOMS = ["async", "wire", "observe", "store", "index", "rag", "chat", "mock", "llm", "account"]
-# Rooms whose tests take a minute and more: run in two shares at once, one a core.
-LONG_ROOMS = ["index"]
+# Rooms whose tests take long: run in two shares at once, one a core.
+LONG_ROOMS = ["index", "llm", "parse", "store", "text"]
 ENV = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0", UBSAN_OPTIONS="print_stacktrace=1",
            TSAN_OPTIONS=f"halt_on_error=1:suppressions={ROOT}/tools/tsan.supp")
 
