@@ -108,11 +108,8 @@ class AccountedModel::OpenCall {
   /// `usage` is what is to be paid, and gets its cost.
   void close(CallOutcome outcome, Usage& usage, bool estimated) {
     open_ = false;
-    usage.cost = priced_ ? charge(profile_->price_at(usage.tier), usage) : core::Money{};
-    LedgerEntry entry = entry_of(context_);
-    entry.call_id = parts_.ids.next();
-    entry.provider = model_.provider_;
-    entry.model = name_;
+    usage.cost = charge(profile_, usage);
+    LedgerEntry entry = new_entry();
     entry.outcome = outcome;
     entry.estimated = estimated;
     fill_usage(entry, usage);
@@ -126,15 +123,10 @@ class AccountedModel::OpenCall {
   void keep_held(const std::string& response_id, F estimate) {
     open_ = false;
     if (!estimate_) estimate_ = estimate(profile_);
-    LedgerEntry entry = entry_of(context_);
-    entry.call_id = parts_.ids.next();
-    entry.provider = model_.provider_;
-    entry.model = name_;
+    LedgerEntry entry = new_entry();
     entry.estimated = true;
     entry.response_id = response_id;
-    fill_usage(
-        entry,
-        {.prompt_tokens = estimate_->prompt_bound, .completion_tokens = estimate_->completion_bound, .cost = {}});
+    fill_usage(entry, most_of(*estimate_));
     entry.cost = cost_of(*estimate_);
     parts_.spending.keep_held(std::move(hold_), std::move(entry));
   }
@@ -150,12 +142,17 @@ class AccountedModel::OpenCall {
   }
 
  private:
-  [[nodiscard]] core::Money cost_of(const CallEstimate& estimate) const {
-    return charge(price_, {.prompt_tokens = estimate.prompt_bound,
-                           .completion_tokens = estimate.completion_bound,
-                           .cached_prompt_tokens = 0,
-                           .cost = {}});
+  [[nodiscard]] LedgerEntry new_entry() const {
+    LedgerEntry entry = entry_of(context_);
+    entry.call_id = parts_.ids.next();
+    entry.provider = model_.provider_;
+    entry.model = name_;
+    return entry;
   }
+  static Usage most_of(const CallEstimate& estimate) {
+    return {.prompt_tokens = estimate.prompt_bound, .completion_tokens = estimate.completion_bound, .cost = {}};
+  }
+  [[nodiscard]] core::Money cost_of(const CallEstimate& estimate) const { return charge(price_, most_of(estimate)); }
   void close(CallOutcome outcome, Usage&& usage, bool estimated) { close(outcome, usage, estimated); }
 
   const AccountedModel& model_;

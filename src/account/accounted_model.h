@@ -26,10 +26,9 @@ struct AccountingParts {
 /// One provider's models with every call accounted for: reserved before, settled by the provider's own usage after, and
 /// entered in the ledger however it ended, with one entry for each call. A call that began to answer and then broke, or
 /// that its client left, costs what passed by our count (`estimated`); one that never answered costs nothing; a
-/// response that
-/// its provider goes on with in the background stays held (BackgroundCalls). The price is that of the service tier that
-/// the answer names. Sets Usage::cost. Thread-safe. Errors: those of the model; those of Spending::reserve and
-/// admit_unpriced, before the provider is asked.
+/// response that its provider goes on with in the background stays held (BackgroundCalls). The price is that of the
+/// service tier that the answer names. Sets Usage::cost. Thread-safe. Errors: those of the model; those of
+/// Spending::reserve and admit_unpriced, before the provider is asked.
 class AccountedModel final : public core::ChatModel {
  public:
   AccountedModel(std::shared_ptr<core::ChatModel> inner, std::string provider, AccountingParts parts);

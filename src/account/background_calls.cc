@@ -21,12 +21,10 @@ void BackgroundCalls::saw(const core::Tenant& tenant, std::string_view response_
              .tier = report.usage.tier,
              .cost = {}};
   }
-  const core::ModelProfile* const profile = profiles_.find(entry->provider, entry->model);
   entry->outcome = report.finish_reason == "failed"      ? CallOutcome::failed
                    : report.finish_reason == "cancelled" ? CallOutcome::cancelled
                                                          : CallOutcome::complete;
-  entry->cost =
-      profile != nullptr && profile->price_known ? charge(profile->price_at(usage.tier), usage) : core::Money{};
+  entry->cost = charge(profiles_.find(entry->provider, entry->model), usage);
   fill_usage(*entry, usage);
   spending_.settle_held(*std::move(entry));
 }

@@ -176,6 +176,11 @@ core::Money charge(const core::Price& price, const core::Usage& usage) {
   return core::Money{static_cast<int64_t>(std::clamp<Wide>(cost, 0, kCostMax.pico_usd))};
 }
 
+core::Money charge(const core::ModelProfile* profile, const core::Usage& usage) {
+  if (profile == nullptr || !profile->price_known) return {};
+  return charge(profile->price_at(usage.tier), usage);
+}
+
 void fill_usage(core::LedgerEntry& entry, const core::Usage& usage) {
   entry.prompt_tokens = std::clamp<int64_t>(usage.prompt_tokens, 0, kTokensMax);
   entry.cached_prompt_tokens = std::clamp<int64_t>(usage.cached_prompt_tokens, 0, entry.prompt_tokens);

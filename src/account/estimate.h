@@ -38,6 +38,8 @@ int64_t tokens_of_bytes(int64_t bytes);
 
 /// What usage costs by a price, whatever its tier; negative numbers count as 0, and no call costs more than kCostMax.
 core::Money charge(const core::Price& price, const core::Usage& usage);
+/// What it costs by the prices of its tier; nothing where none are known, or no profile.
+core::Money charge(const core::ModelProfile* profile, const core::Usage& usage);
 /// Puts the tokens into an entry; numbers that are none are bounded.
 void fill_usage(core::LedgerEntry& entry, const core::Usage& usage);
 inline constexpr core::Money kCostMax{100'000'000'000'000'000};  // 100,000 USD

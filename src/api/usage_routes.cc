@@ -95,10 +95,7 @@ std::string usage_json(const std::vector<core::LedgerGroup>& groups, const std::
         .key("cost_usd")
         .raw(core::usd_text(row.cost))
         .end_object();
-    total.calls += row.calls;
-    total.prompt_tokens += row.prompt_tokens;
-    total.completion_tokens += row.completion_tokens;
-    total.cost += row.cost;
+    total.add(row);
   }
   out.end_array()
       .key("total")

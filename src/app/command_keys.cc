@@ -2,7 +2,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/json.hpp>
 #include <charconv>
 #include <filesystem>
@@ -235,9 +234,8 @@ std::string state_of(const json::object& key) {
 
 std::string list_text(const json::array& keys, const Terminal& terminal) {
   if (keys.empty()) return "No keys. `tessera keys create` makes one.\n";
-  // Each column as wide as its longest text; numbers stand to the right.
-  using Row = std::array<std::string, 8>;
-  std::vector<Row> rows{{"KEY ID", "APP", "HINT", "REQ/MIN", "TOK/MIN", "STATE", "SCOPES", "NAME"}};
+  std::vector<std::vector<std::string>> rows{
+      {"KEY ID", "APP", "HINT", "REQ/MIN", "TOK/MIN", "STATE", "SCOPES", "NAME"}};
   for (const json::value& value : keys) {
     if (!value.is_object()) continue;
     const json::object& key = value.as_object();
@@ -249,21 +247,7 @@ std::string list_text(const json::array& keys, const Terminal& terminal) {
                     limit_text(integer_of(key, "requests_per_minute")),
                     limit_text(integer_of(key, "tokens_per_minute")), state_of(key), texts_of(key, "scopes"), name});
   }
-  std::array<size_t, 8> widths{};
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string out;
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      const bool number = i == 3 || i == 4;
-      line += number ? fmt::format("{:>{}}  ", row[i], widths[i]) : fmt::format("{:<{}}  ", row[i], widths[i]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    out += (out.empty() ? styled(terminal, Style::bold, line) : line) + "\n";
-  }
-  return out;
+  return table(terminal, rows, 3, 5);
 }
 
 int create(KeyDoor& door, const Invocation& invocation, const Surroundings& here) {

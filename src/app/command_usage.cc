@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -16,15 +15,6 @@ using base::Code;
 using base::Result;
 using core::LedgerGroup;
 using core::UsageRow;
-
-void add(UsageRow& sum, const UsageRow& row) {
-  sum.calls += row.calls;
-  sum.prompt_tokens += row.prompt_tokens;
-  sum.cached_prompt_tokens += row.cached_prompt_tokens;
-  sum.cache_write_tokens += row.cache_write_tokens;
-  sum.completion_tokens += row.completion_tokens;
-  sum.cost += row.cost;
-}
 
 struct Report {
   std::vector<LedgerGroup> groups;
@@ -58,7 +48,7 @@ Result<Report> read_report(const UsageArguments& what, const config::Settings& s
     filter.tenant = {app};
     TESSERA_TRY(const auto rows, ledger->sum_usage(filter, report.groups, store::kUsageRowsMax));
     report.truncated |= rows.size() == static_cast<size_t>(store::kUsageRowsMax);
-    for (const UsageRow& row : rows) add(sums[row.keys], row);
+    for (const UsageRow& row : rows) sums[row.keys].add(row);
   }
   for (auto& [keys, sum] : sums) {
     sum.keys = keys;
@@ -84,7 +74,7 @@ std::vector<std::string> cells(const UsageRow& row) {
   return line;
 }
 
-std::string table(const Report& report, const Terminal& terminal) {
+std::string table_of(const Report& report, const Terminal& terminal) {
   if (report.rows.empty()) return "No calls.\n";
   std::vector<std::vector<std::string>> lines(1);
   for (const LedgerGroup group : report.groups) lines[0].push_back(heading(group));
@@ -94,28 +84,14 @@ std::string table(const Report& report, const Terminal& terminal) {
   UsageRow total;
   for (const UsageRow& row : report.rows) {
     lines.push_back(cells(row));
-    add(total, row);
+    total.add(row);
   }
   if (report.rows.size() > 1) {
     total.keys.assign(report.groups.size(), "");
     lines.push_back(cells(total));
     for (size_t i = 0; i < report.groups.size(); ++i) lines.back()[i] = i == 0 ? "all" : "";
   }
-  std::vector<size_t> widths(lines[0].size());
-  for (const auto& line : lines) {
-    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  }
-  std::string out;
-  for (const auto& line : lines) {
-    std::string text;
-    for (size_t i = 0; i < line.size(); ++i) {
-      const bool number = i >= report.groups.size();
-      text += number ? fmt::format("{:>{}}  ", line[i], widths[i]) : fmt::format("{:<{}}  ", line[i], widths[i]);
-    }
-    text.erase(text.find_last_not_of(' ') + 1);
-    out += (out.empty() ? styled(terminal, Style::bold, text) : text) + "\n";
-  }
-  return out;
+  return table(terminal, lines, report.groups.size(), lines[0].size());
 }
 
 }  // namespace
@@ -130,7 +106,7 @@ int usage(const Invocation& invocation, const Surroundings& here) {
   } else if (invocation.json) {
     write_out(api::usage_json(read->groups, read->rows, read->truncated) + "\n");
   } else {
-    write_out(table(*read, here.terminal));
+    write_out(table_of(*read, here.terminal));
   }
   if (read->truncated)
     write_err("There are more rows than are added up at once; narrow it with --from, --to or --app.\n");

@@ -104,6 +104,25 @@ std::string wrapped(std::string_view text, size_t width, size_t indent) {
   return result;
 }
 
+std::string table(const Terminal& terminal, const std::vector<std::vector<std::string>>& rows, size_t right,
+                  size_t right_end) {
+  std::vector<size_t> widths(rows.empty() ? 0 : rows[0].size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const bool number = i >= right && i < right_end;
+      line += number ? fmt::format("{:>{}}  ", row[i], widths[i]) : fmt::format("{:<{}}  ", row[i], widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += (out.empty() ? styled(terminal, Style::bold, line) : line) + "\n";
+  }
+  return out;
+}
+
 std::string human_duration(double ms) {
   if (ms < 1) return fmt::format("{:.1f} ms", ms);
   if (ms < 1000) return fmt::format("{:.0f} ms", ms);

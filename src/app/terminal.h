@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "config/load.h"
@@ -30,6 +31,11 @@ std::string harmless(std::string_view text, bool lines = true);
 /// Broken at blanks into lines of at most `width` bytes, each after the first preceded by `indent` blanks (not
 /// counted). UTF-8 is not cut.
 std::string wrapped(std::string_view text, size_t width, size_t indent);
+
+/// Rows of as many cells each, the first of them headings, as lines: each column as wide as its longest cell, those
+/// from `right` to `right_end` aligned to the right.
+std::string table(const Terminal& terminal, const std::vector<std::vector<std::string>>& rows, size_t right,
+                  size_t right_end);
 
 /// "840 ms", "3.2 s", "2 min 5 s".
 std::string human_duration(double ms);

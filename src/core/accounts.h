@@ -89,6 +89,16 @@ struct UsageRow {
   int64_t cache_write_tokens = 0;
   int64_t completion_tokens = 0;
   Money cost;
+
+  /// Adds another's sums to its own; its keys stay.
+  void add(const UsageRow& row) {
+    calls += row.calls;
+    prompt_tokens += row.prompt_tokens;
+    cached_prompt_tokens += row.cached_prompt_tokens;
+    cache_write_tokens += row.cache_write_tokens;
+    completion_tokens += row.completion_tokens;
+    cost += row.cost;
+  }
 };
 
 /// What money was spent on. Durable when append completes. Thread-safe. Errors as DocumentStore.

@@ -58,44 +58,33 @@ class ModelPort final : public EmbeddingsRelay, public RerankRelay, public Respo
   std::shared_ptr<ChatModel> model_;
 };
 
+/// Calls f with the member of ModelPorts that is the port of this kind.
+template <class F>
+void with_member(PortKind kind, F&& f) {
+  switch (kind) {
+    case PortKind::embeddings:
+      return f(&ModelPorts::embeddings);
+    case PortKind::rerank:
+      return f(&ModelPorts::rerank);
+    case PortKind::responses:
+      return f(&ModelPorts::responses);
+    case PortKind::transcription:
+      return f(&ModelPorts::transcription);
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<ChatModel> port_model(const ModelPorts& ports, PortKind kind) {
   ModelPorts one;  // it keeps no other alive
   bool there = false;
-  switch (kind) {
-    case PortKind::embeddings:
-      there = (one.embeddings = ports.embeddings) != nullptr;
-      break;
-    case PortKind::rerank:
-      there = (one.rerank = ports.rerank) != nullptr;
-      break;
-    case PortKind::responses:
-      there = (one.responses = ports.responses) != nullptr;
-      break;
-    case PortKind::transcription:
-      there = (one.transcription = ports.transcription) != nullptr;
-      break;
-  }
+  with_member(kind, [&](auto member) { there = (one.*member = ports.*member) != nullptr; });
   return there ? std::make_shared<PortModel>(std::move(one), kind) : nullptr;
 }
 
 void set_port(ModelPorts& ports, PortKind kind, std::shared_ptr<ChatModel> model) {
   const auto port = model == nullptr ? nullptr : std::make_shared<ModelPort>(std::move(model));
-  switch (kind) {
-    case PortKind::embeddings:
-      ports.embeddings = port;
-      break;
-    case PortKind::rerank:
-      ports.rerank = port;
-      break;
-    case PortKind::responses:
-      ports.responses = port;
-      break;
-    case PortKind::transcription:
-      ports.transcription = port;
-      break;
-  }
+  with_member(kind, [&](auto member) { ports.*member = port; });
 }
 
 ModelPorts wrap_ports(ModelPorts ports, const ModelWrap& wrap) {

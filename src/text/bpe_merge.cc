@@ -69,12 +69,39 @@ void BpeMerger::make_known() {
   known_shift_ = 64 - std::countr_zero(entries);
 }
 
+/// The tokens of a piece of at most kMax bytes while they become fewer, and a key for each pair of neighbours.
+template <size_t kMax>
+struct BpeMerger::Chain {
+  float keys[kMax];
+  uint32_t tokens[kMax];
+  uint8_t next[kMax + 1];
+  uint8_t previous[kMax + 1];
+
+  void start(const char* bytes, size_t size, const BpeTables& tables) {
+    for (size_t i = 0; i < size; ++i) {
+      next[i] = static_cast<uint8_t>(i + 1);
+      previous[i + 1] = static_cast<uint8_t>(i);
+      tokens[i] = single(bytes[i]);
+    }
+    for (size_t i = 0; i + 1 < size; ++i) keys[i] = key_of(tables.byte_pair(bytes + i), i);
+    keys[size - 1] = kNoKey;
+    for (size_t i = size; i % kLanes != 0; ++i) keys[i] = kNoKey;
+  }
+
+  /// Makes the pair with this key one token; its place, whose pairs have no keys yet.
+  size_t join(float key) {
+    const uint32_t chosen = std::bit_cast<uint32_t>(key) - kKeyBase, at = chosen & (kShort - 1);
+    const size_t gone = next[at], end = next[gone];
+    tokens[at] = chosen >> kPositionBits;
+    next[at] = static_cast<uint8_t>(end);
+    previous[end] = static_cast<uint8_t>(at);
+    keys[gone] = keys[at] = kNoKey;
+    return at;
+  }
+};
+
 /// A piece that is being merged along with others; as in merge_short().
-struct BpeMerger::Lane {
-  float keys[kJobBytes];
-  uint32_t tokens[kJobBytes];
-  uint8_t next[kJobBytes + 1];
-  uint8_t previous[kJobBytes + 1];
+struct BpeMerger::Lane : Chain<kJobBytes> {
   const char* bytes;
   size_t size;
   Job* job;
@@ -84,14 +111,7 @@ struct BpeMerger::Lane {
     bytes = of.piece.data();
     size = of.piece.size();
     job->tokens = size;
-    for (size_t i = 0; i < size; ++i) {
-      next[i] = static_cast<uint8_t>(i + 1);
-      previous[i + 1] = static_cast<uint8_t>(i);
-      tokens[i] = single(bytes[i]);
-    }
-    for (size_t i = 0; i + 1 < size; ++i) keys[i] = key_of(tables.byte_pair(bytes + i), i);
-    keys[size - 1] = kNoKey;
-    for (size_t i = size; i % kLanes != 0; ++i) keys[i] = kNoKey;
+    Chain::start(bytes, size, tables);
   }
 
   Ask ask(size_t left, size_t right) {
@@ -104,12 +124,7 @@ struct BpeMerger::Lane {
   bool step(Ask*& asks) {
     const float best = least(keys, size);
     if (best == kNoKey) return false;
-    const uint32_t chosen = std::bit_cast<uint32_t>(best) - kKeyBase, at = chosen & (kShort - 1);
-    const size_t gone = next[at], end = next[gone], before = previous[at];
-    tokens[at] = chosen >> kPositionBits;
-    next[at] = static_cast<uint8_t>(end);
-    previous[end] = static_cast<uint8_t>(at);
-    keys[gone] = keys[at] = kNoKey;
+    const size_t at = join(best), end = next[at], before = previous[at];
     --job->tokens;
     if (end < size) *asks++ = ask(at, end);
     if (at > 0) {
@@ -183,36 +198,23 @@ size_t BpeMerger::merge(std::string_view piece, std::vector<uint32_t>* ids) {
 }
 
 size_t BpeMerger::merge_short(std::string_view piece, std::vector<uint32_t>* ids) {
-  float keys[kShort];
-  uint32_t tokens[kShort];
-  uint8_t next[kShort + 1], previous[kShort + 1];
+  Chain<kShort> chain;
   const size_t size = piece.size();
   const char* bytes = piece.data();
   const auto key = [&](size_t left, size_t right) {
-    return key_of(pair(tokens[left], tokens[right], bytes + left, next[right] - left), left);
+    const size_t bytes_of_both = chain.next[right] - left;
+    return key_of(pair(chain.tokens[left], chain.tokens[right], bytes + left, bytes_of_both), left);
   };
-  for (size_t i = 0; i < size; ++i) {
-    next[i] = static_cast<uint8_t>(i + 1);
-    previous[i + 1] = static_cast<uint8_t>(i);
-    tokens[i] = single(bytes[i]);
-  }
-  for (size_t i = 0; i + 1 < size; ++i) keys[i] = key_of(tables_.byte_pair(bytes + i), i);
-  keys[size - 1] = kNoKey;
-  for (size_t i = size; i % kLanes != 0; ++i) keys[i] = kNoKey;
+  chain.start(bytes, size, tables_);
   size_t count = size;
-  for (float best = least(keys, size); best != kNoKey; best = least(keys, size)) {
-    const uint32_t chosen = std::bit_cast<uint32_t>(best) - kKeyBase, at = chosen & (kShort - 1);
-    const size_t gone = next[at], end = next[gone];
-    tokens[at] = chosen >> kPositionBits;
-    next[at] = static_cast<uint8_t>(end);
-    previous[end] = static_cast<uint8_t>(at);
-    keys[gone] = kNoKey;
-    keys[at] = end < size ? key(at, end) : kNoKey;
-    if (at > 0) keys[previous[at]] = key(previous[at], at);
+  for (float best = least(chain.keys, size); best != kNoKey; best = least(chain.keys, size)) {
+    const size_t at = chain.join(best), end = chain.next[at], before = chain.previous[at];
+    if (end < size) chain.keys[at] = key(at, end);
+    if (at > 0) chain.keys[before] = key(before, at);
     --count;
   }
   if (ids != nullptr) {
-    for (size_t i = 0; i < size; i = next[i]) append(tokens[i], bytes + i, *ids);
+    for (size_t i = 0; i < size; i = chain.next[i]) append(chain.tokens[i], bytes + i, *ids);
   }
   return count;
 }

@@ -42,6 +42,8 @@ class BpeMerger {
   size_t merge(std::string_view piece, std::vector<uint32_t>* ids);
 
  private:
+  template <size_t kMax>
+  struct Chain;
   struct Lane;
   struct Ask {
     Lane* lane;
