@@ -22,6 +22,9 @@ using namespace tessera;
 class NoLedger final : public core::Ledger {
  public:
   core::Task<base::Result<>> append_entries(std::vector<core::LedgerEntry>) override { co_return base::Result<>{}; }
+  core::Task<base::Result<std::vector<core::LedgerEntry>>> load_held() override {
+    co_return std::vector<core::LedgerEntry>{};
+  }
   core::Task<base::Result<std::vector<core::UsageRow>>> sum_usage(core::LedgerFilter, std::vector<core::LedgerGroup>,
                                                                   int64_t) override {
     co_return std::vector<core::UsageRow>{};

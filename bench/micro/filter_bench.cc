@@ -166,7 +166,7 @@ const bool registered = [] {
       if (mode != "first" && name != "eq_10" && name != "and_1") continue;
       auto* const bench = benchmark::RegisterBenchmark(
           fmt::format("select_{}/{}", mode, name).c_str(),
-          [filter = filter, mode](benchmark::State& state) { select(state, filter, mode); });
+          [chosen = filter, mode](benchmark::State& state) { select(state, chosen, mode); });
       bench->Args({200'000, 1})->Args({200'000, 5})->Args({1'000'000, 1})->Args({1'000'000, 5});
       bench->Unit(benchmark::kMicrosecond);
       if (mode == "changed") bench->Iterations(2000);
