@@ -8,7 +8,7 @@ namespace tessera::base {
 enum class ThreadKind {
   loop,    ///< its turns are short and waited for: it asks to be let in amid another's long one (Linux 6.12 and later)
   worker,  ///< as any
-  batch,   ///< its turns are long and nobody waits for the end of one: a third of a worker's share
+  batch,   ///< it has much to do and nobody waits for the end of a turn: a third of a worker's share, in short turns
   background,  ///< gives way to all others: a tenth
 };
 

@@ -41,6 +41,9 @@ class Connection {
   /// Rows changed by the last INSERT, UPDATE or DELETE.
   [[nodiscard]] int64_t changed() const;
 
+  /// From now on, other threads that wait for this processor are let in amid long statements and rows of short ones.
+  void share_processor();
+
   /// The log's length in pages as of the last commit; checkpoints are the caller's to start (`checkpoint`).
   void count_log_pages();
   [[nodiscard]] int64_t log_pages() const { return log_pages_; }

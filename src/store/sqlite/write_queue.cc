@@ -41,6 +41,7 @@ base::Result<std::unique_ptr<WriteQueue>> WriteQueue::start(std::unique_ptr<Conn
   queue->counters_ = queue->saved_;
   queue->last_sequence_ = queue->saved_.sequence;
   queue->db_->count_log_pages();
+  queue->db_->share_processor();
   queue->thread_ = std::thread([q = queue.get()] {
     base::begin_thread("store-writer", base::ThreadKind::batch);
     q->loop();
