@@ -108,7 +108,7 @@ def release(report):
 def api(report):
     report.run("npm packages", ["npm", "ci", "--prefix", "tests", "--silent", "--no-audit", "--no-fund"], count_one)
     files = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests/api").glob("*.test.mjs"))
-    report.run("api", ["node", "--test", "--test-concurrency=1", "--test-reporter=tap", *files], count_node)
+    report.run("api", ["node", "--test", "--test-concurrency=2", "--test-reporter=tap", *files], count_node)
 
 
 def ui(report):

@@ -49,7 +49,9 @@ std::unique_ptr<Router> router_over(size_t candidates, const base::Clock& clock,
   for (size_t i = 0; i < candidates; ++i) {
     Candidate candidate;
     candidate.model = std::make_shared<RenamedModel>(std::make_shared<InstantModel>(), "p", "m");
-    candidate.endpoint = std::make_shared<Endpoint>(EndpointOptions{.name = "p"}, clock);
+    EndpointOptions options;
+    options.name = "p";
+    candidate.endpoint = std::make_shared<Endpoint>(options, clock);
     list.push_back(std::move(candidate));
   }
   return std::make_unique<Router>(std::move(list), RouterOptions{}, clock, random);

@@ -119,6 +119,7 @@ rag::TaskRegistryOptions task_options(const Settings& settings) {
 wire::HttpClientOptions http_options(const config::Settings& settings) {
   wire::HttpClientOptions options;
   options.connections_max = std::max(options.connections_max, static_cast<size_t>(settings.server.connections_max));
+  options.ca_file = settings.llm.ca_file;
   return options;
 }
 

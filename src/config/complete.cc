@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <set>
 
@@ -276,6 +278,18 @@ void check_together(const Settings& settings, Problems& problems) {
   }
 }
 
+void check_authorities(const Settings& settings, Problems& problems) {
+  const std::string& path = settings.llm.ca_file;
+  if (path.empty()) return;
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!file) {
+    problems.add("llm.ca_file", fmt::format("{} cannot be read", path));
+  } else if (!text.contains("-----BEGIN CERTIFICATE-----")) {
+    problems.add("llm.ca_file", fmt::format("{} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", path));
+  }
+}
+
 }  // namespace
 
 void complete(Settings& settings, const Environment& environment, Problems& problems) {
@@ -284,6 +298,7 @@ void complete(Settings& settings, const Environment& environment, Problems& prob
   complete_models(settings, problems);
   complete_embedding(settings, problems);
   check_together(settings, problems);
+  check_authorities(settings, problems);
 }
 
 bool is_loopback(std::string_view host) {

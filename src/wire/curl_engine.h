@@ -107,6 +107,7 @@ class CurlTransfer {
   ClientRequest request_;
   void* easy_ = nullptr;
   void* header_list_ = nullptr;
+  char why_[256] = {};  ///< libcurl's own words for a failure
   bool attached_ = false;
 
   int status_ = 0;

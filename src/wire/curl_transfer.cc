@@ -80,6 +80,8 @@ Result<void> CurlTransfer::prepare() {
   if (easy_ == nullptr) return base::fail(Code::internal, "INTERNAL", "an internal error occurred", "no curl handle");
   TESSERA_CHECK(check_request(request_));
   curl_easy_setopt(easy_, CURLOPT_PRIVATE, this);
+  static_assert(sizeof why_ >= CURL_ERROR_SIZE);
+  curl_easy_setopt(easy_, CURLOPT_ERRORBUFFER, why_);
   curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy_, CURLOPT_QUICK_EXIT, 1L);  // giving up must not wait for the resolver's thread
   curl_easy_setopt(easy_, CURLOPT_URL, request_.url.c_str());
@@ -195,7 +197,7 @@ void CurlTransfer::ended(int result) {
 }
 
 Error CurlTransfer::error_of(int result) {
-  const std::string detail = curl_easy_strerror(static_cast<CURLcode>(result));
+  const std::string detail = why_[0] != '\0' ? why_ : curl_easy_strerror(static_cast<CURLcode>(result));
   if (too_large_) return too_large_error(detail);
   curl_off_t connected_us = 0;
   curl_easy_getinfo(easy_, CURLINFO_PRETRANSFER_TIME_T, &connected_us);

@@ -64,7 +64,7 @@ struct HttpClientOptions {
   size_t connections_max = 256;             ///< kept and in use, per event loop
   size_t connections_per_host_max = 0;      ///< 0: no bound of its own
   size_t stream_buffer_bytes = 256 * 1024;  ///< a stream is paused beyond this
-  std::string ca_file = {};                 ///< empty: the system's
+  std::string ca_file = {};                 ///< PEM, trusted beside the system's; empty: none
   bool own_connections = true;              ///< for http:// without a proxy; false: libcurl for all
 };
 

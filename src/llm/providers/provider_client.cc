@@ -254,10 +254,13 @@ Task<base::Result<ProviderClient::Stream>> ProviderClient::try_once(const core::
                            fmt::format("the provider {} cannot be reached; try again later", options_.name),
                            std::move(detail));
     }
-    co_return base::fail(
-        Code::upstream, "PROVIDER_UNUSABLE",
-        fmt::format("the provider {} could not be used; the operator must check its address", options_.name),
-        std::move(detail));
+    const std::string_view why =
+        error.name == "TLS_FAILED"
+            ? "could not prove who it is (TLS); the operator must check its certificate, and llm.ca_file where the "
+              "authority behind it is not a public one"
+            : "could not be used; the operator must check its address";
+    co_return base::fail(Code::upstream, "PROVIDER_UNUSABLE", fmt::format("the provider {} {}", options_.name, why),
+                         std::move(detail));
   }
   stream.body = *std::move(opened);
   const int status = stream.body->status();
