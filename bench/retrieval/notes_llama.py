@@ -23,6 +23,7 @@ from llama_index.core.node_parser import SentenceSplitter  # noqa: E402
 from llama_index.core.storage.docstore import SimpleDocumentStore  # noqa: E402
 from llama_index.vector_stores.chroma import ChromaVectorStore  # noqa: E402
 
+DOCUMENTS = 250  # at a time: Chroma takes 5,461 chunks at once here, and LlamaIndex would send up to 41,665
 ROOT, STORE, WORDS, DIMENSIONS, FIND = sys.argv[1:]
 VECTORS = np.fromfile(WORDS + ".f32", dtype=np.float32).reshape(-1, int(DIMENSIONS))
 NUMBERS = {word: number for number, word in enumerate(pathlib.Path(WORDS).read_text().split())}
@@ -50,7 +51,8 @@ def main():
     pipeline = IngestionPipeline(transformations=[splitter, model], docstore=docstore, vector_store=ChromaVectorStore(chroma_collection=collection),
                                  docstore_strategy=DocstoreStrategy.UPSERTS, disable_cache=True)
     documents = SimpleDirectoryReader(ROOT, recursive=True, filename_as_id=True, exclude_hidden=False, required_exts=[".md"]).load_data()
-    pipeline.run(documents=documents)
+    for first in range(0, len(documents), DOCUMENTS):
+        pipeline.run(documents=documents[first:first + DOCUMENTS])
     docstore.persist(str(kept))
     seconds = time.perf_counter() - start
     found = collection.get(where_document={"$contains": FIND}, limit=1000)

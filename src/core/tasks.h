@@ -22,6 +22,7 @@ struct TaskRecord {
   std::string kind;  ///< "ingest_directory", "scan_vault", "reindex"
   std::string collection;
   std::string path;    ///< for directory work
+  std::string key_id;  ///< of the key that asked for it, whose budgets count what it costs; empty: none
   bool watch = false;  ///< keeps following the directory until cancelled; resumed at start
   std::string state;   ///< "running", "watching", "done", "failed", "cancelled", "interrupted"
   int64_t total = 0;   ///< 0 while unknown

@@ -31,12 +31,24 @@ std::unexpected<base::Error> not_allowed() {
                     "", "path");
 }
 
+/// The context of work that goes on after its request: on the asker's account, and by the asker's leave.
+core::RequestContext in_background(core::RequestContext asker, const TaskRegistry::Handle& task,
+                                   async::CancelToken cancel) {
+  asker.request_id = task.record().task_id;
+  asker.priority = core::Priority::background;
+  asker.deadline = base::SteadyTime::max();
+  asker.cancel = std::move(cancel);
+  asker.trace = nullptr;
+  return asker;
+}
+
 }  // namespace
 
 struct DirectoryIngest::State {
   /// Who works on what: one task per directory and collection.
   using Place = std::tuple<core::Tenant, std::string, std::string>;
   struct Job {
+    core::RequestContext asker;
     std::shared_ptr<TaskRegistry::Handle> task;
     std::string root;
     std::string collection;
@@ -54,12 +66,13 @@ struct DirectoryIngest::State {
   async::TaskScope scope;
 
   core::Task<base::Result<std::string>> allowed_path(std::string path);
-  core::Task<base::Result<core::TaskRecord>> launch(core::Tenant tenant, core::TaskRecord record);
+  core::Task<base::Result<core::TaskRecord>> launch(core::RequestContext asker, core::TaskRecord record);
   std::optional<std::string> occupy(const Place& place);
   void leave(const Place& place);
   core::Task<> run_directory(Job job);
   core::Task<base::Result<>> follow(const core::RequestContext& context, Job& job);
-  core::Task<> run_reindex(std::shared_ptr<TaskRegistry::Handle> task, std::string collection);
+  core::Task<> run_reindex(core::RequestContext asker, std::shared_ptr<TaskRegistry::Handle> task,
+                           std::string collection);
   core::Task<base::Result<>> refresh_all(const core::RequestContext& context, TaskRegistry::Handle& task,
                                          std::string collection);
   core::Task<> conclude(TaskRegistry::Handle& task, base::Result<> result);
@@ -115,21 +128,23 @@ core::Task<base::Result<core::TaskRecord>> DirectoryIngest::start(const core::Re
   record.kind = "ingest_directory";
   record.collection = std::move(request.collection);
   record.watch = request.watch;
-  co_return co_await state_->launch(context.tenant, std::move(record));
+  record.key_id = context.key_id;
+  co_return co_await state_->launch(context, std::move(record));
 }
 
-core::Task<base::Result<core::TaskRecord>> DirectoryIngest::State::launch(core::Tenant tenant,
+core::Task<base::Result<core::TaskRecord>> DirectoryIngest::State::launch(core::RequestContext asker,
                                                                           core::TaskRecord record) {
-  const Place place{tenant, record.collection, record.path};
+  const Place place{asker.tenant, record.collection, record.path};
   if (const auto busy = occupy(place)) {
-    const auto other = co_await parts.tasks.find(tenant, *busy);
+    const auto other = co_await parts.tasks.find(asker.tenant, *busy);
     // The same wish again is the same task.
     if (other && (other->record.watch || !record.watch)) co_return other->record;
     co_return base::fail(Code::conflict, "DIRECTORY_BUSY",
                          fmt::format("Task {} is taking this directory in; wait for it or cancel it.", *busy), "",
                          "path");
   }
-  Job job{nullptr, record.path, record.collection, record.watch};
+  core::Tenant tenant = asker.tenant;
+  Job job{std::move(asker), nullptr, record.path, record.collection, record.watch};
   auto begun = co_await parts.tasks.begin(std::move(tenant), std::move(record));
   if (!begun) {
     leave(place);
@@ -152,11 +167,7 @@ core::Task<> DirectoryIngest::State::run_directory(Job job) {
   async::CancelSource either;
   const async::CancelCallback by_client(job.task->token(), [&either] { either.cancel(); });
   const async::CancelCallback by_stop(scope.token(), [&either] { either.cancel(); });
-  core::RequestContext context;
-  context.request_id = job.task->record().task_id;
-  context.tenant = job.task->tenant();
-  context.priority = core::Priority::background;
-  context.cancel = either.token();
+  const auto context = in_background(job.asker, *job.task, either.token());
   auto result = co_await follow(context, job);
   leave({job.task->tenant(), job.collection, job.root});
   co_await conclude(*job.task, std::move(result));
@@ -230,23 +241,21 @@ core::Task<base::Result<core::TaskRecord>> DirectoryIngest::reindex(const core::
   core::TaskRecord record;
   record.kind = "reindex";
   record.collection = collection;
+  record.key_id = context.key_id;
   TESSERA_CO_TRY(auto task, co_await state_->parts.tasks.begin(context.tenant, std::move(record)));
   const auto started = task->record();
-  if (!state_->scope.spawn(state_->run_reindex(std::move(task), std::move(collection)))) {
+  if (!state_->scope.spawn(state_->run_reindex(context, std::move(task), std::move(collection)))) {
     co_return base::fail(Code::unavailable, "SHUTTING_DOWN", "The server is shutting down; try again soon.");
   }
   co_return started;
 }
 
-core::Task<> DirectoryIngest::State::run_reindex(std::shared_ptr<TaskRegistry::Handle> task, std::string collection) {
+core::Task<> DirectoryIngest::State::run_reindex(core::RequestContext asker, std::shared_ptr<TaskRegistry::Handle> task,
+                                                 std::string collection) {
   async::CancelSource either;
   const async::CancelCallback by_client(task->token(), [&either] { either.cancel(); });
   const async::CancelCallback by_stop(scope.token(), [&either] { either.cancel(); });
-  core::RequestContext context;
-  context.request_id = task->record().task_id;
-  context.tenant = task->tenant();
-  context.priority = core::Priority::background;
-  context.cancel = either.token();
+  const auto context = in_background(std::move(asker), *task, either.token());
   auto result = co_await refresh_all(context, *task, std::move(collection));
   if (result) {
     async::WaitBounds bounds;
@@ -295,7 +304,10 @@ core::Task<base::Result<>> DirectoryIngest::resume() {
     const auto path = co_await state_->allowed_path(record.path);
     if (path && *path == record.path) {
       record.added = record.updated = record.unchanged = record.deleted = 0;
-      TESSERA_CO_CHECK(co_await state_->launch(std::move(tenant), std::move(record)));
+      core::RequestContext asker;
+      asker.tenant = std::move(tenant);
+      asker.key_id = record.key_id;
+      TESSERA_CO_CHECK(co_await state_->launch(std::move(asker), std::move(record)));
       continue;
     }
     const auto why =

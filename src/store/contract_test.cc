@@ -371,6 +371,7 @@ TEST_P(StoreContract, TasksSurviveAndTheNewestComesFirst) {
   task.kind = "ingest_directory";
   task.path = "/docs/\xff";
   task.watch = true;
+  task.key_id = "k1";
   task.state = "watching";
   task.failed = 150;
   for (int i = 0; i < 150; ++i) {
@@ -391,6 +392,7 @@ TEST_P(StoreContract, TasksSurviveAndTheNewestComesFirst) {
   const auto found = *sync_wait(tasks().find_task({"a"}, "t1"));
   EXPECT_EQ(found.path, task.path);
   EXPECT_TRUE(found.watch);
+  EXPECT_EQ(found.key_id, "k1");
   EXPECT_EQ(found.failed, 150);
   ASSERT_EQ(found.failures.size(), core::kTaskFailuresMax);
   EXPECT_EQ(found.failures[3].item, "bad\xff.pdf");

@@ -197,6 +197,59 @@ llm: {attempts_max: 1, breaker_failures: 0}
   assert.equal(await server.stop(), 0);
 });
 
+test("work in the background is on the account of the key that asked for it, also after a restart", async () => {
+  const directory = temporaryDirectory();
+  const root = temporaryDirectory();
+  const write = (n, text = "The ferry leaves Holm at seven.") => writeFileSync(join(root, `note-${n}.md`), `# Note ${n}\n\n${text}\n`);
+  for (let n = 0; n < 3; ++n) write(n);
+  const config = join(temporaryDirectory(), "tessera.yaml");
+  writeFileSync(config, `providers:
+  - {name: one, base_url: "${one.url}/v1", api_key: k-one-1234}
+models:
+  - {name: vectors, upstream: ${vectors}, providers: [one], price_prompt: 0.02, price_completion: 0}
+embedding: {provider: one, model: vectors, dimensions: 256}
+llm: {attempts_max: 1, breaker_failures: 0}
+ingest: {roots: ["${root}"]}
+`);
+  const make = () => JSON.parse(execFileSync(binary, ["keys", "create", "--data", directory, "--app", "ours", "--scopes", "all", "--json"], { encoding: "utf8", env: { PATH: process.env.PATH } }));
+  const [asker, other] = [make(), make()];
+  const as = (key) => ({ Authorization: `Bearer ${key.key}` });
+  const start = () => Server.start({ settings: { config, "auth.mode": "keys" }, directory });
+  let server = await start();
+  const until = async (what, check) => {
+    const deadline = Date.now() + 15_000;
+    for (let value; ; await new Promise((resolve) => setTimeout(resolve, 20))) {
+      if (check(value = await what())) return value;
+      assert.ok(Date.now() < deadline, JSON.stringify(value));
+    }
+  };
+  const calls = async () => Object.fromEntries((await usage(server, "group_by=key", as(other))).items.map((row) => [row.key, row.calls]));
+  const started = await server.post("/api/ingest/directory", { path: root, watch: true }, as(asker));
+  assert.equal(started.status, 202, started.text);
+  const task = async () => (await server.get(`/api/tasks/${started.json.task_id}`, as(other))).json;
+  await until(task, (now) => now.state === "watching" && now.added === 3);
+  const first = (await calls())[asker.key_id];
+  assert.ok(first > 0);
+  assert.deepEqual(Object.keys(await calls()), [asker.key_id], "nobody else, and no call without a key");
+
+  assert.equal(await server.stop(), 0);
+  server = await start();
+  await until(task, (now) => now.state === "watching");
+  write(3);
+  await until(calls, (now) => now[asker.key_id] > first);
+  assert.deepEqual(Object.keys(await calls()), [asker.key_id]);
+
+  const limit = { limit_usd: 1e-9, scope: "key", subject: asker.key_id, period: "total" };
+  assert.equal((await server.request("PUT", "/api/budgets/key", limit, as(other))).status, 200);
+  const before = (await one.transcript()).length;
+  write(4);
+  const failed = await until(task, (now) => now.failed > 0);
+  assert.match(JSON.stringify(failed.failures), /BUDGET_EXCEEDED/, JSON.stringify(failed));
+  assert.equal((await one.transcript()).length, before, "no provider was asked");
+  assert.equal((await server.post("/ingest", { text: "Another key has its own budget." }, as(other))).status, 201);
+  assert.equal(await server.stop(), 0);
+});
+
 test("transcriptions: events as they come, the ledger from the last of them, and whole where a model cannot stream", async () => {
   const provider = await keeper();
   let goOn;

@@ -254,6 +254,9 @@ CREATE TABLE held_calls(
   PRIMARY KEY (app_id, call_id)
 ) STRICT, WITHOUT ROWID;
 ALTER TABLE response_owners ADD COLUMN endpoint TEXT NOT NULL DEFAULT '';
+)sql",
+                                                            R"sql(
+ALTER TABLE tasks ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
 )sql"};
 
 base::Result<int64_t> ask(Connection& connection, const char* sql) {

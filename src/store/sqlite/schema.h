@@ -8,7 +8,7 @@
 namespace tessera::store {
 
 /// The format of the database that this program writes; docs/formats/database.md describes it.
-inline constexpr int64_t kSchemaVersion = 6;
+inline constexpr int64_t kSchemaVersion = 7;
 /// "TSSR" in the file's header.
 inline constexpr int64_t kApplicationId = 0x54535352;
 /// Texts are kept in parts of this many bytes, so that a passage of a long document is read without the rest.

@@ -30,14 +30,16 @@ base::Result<TaskRecord> task_row(const Query& query) {
   task.error = query.string(15);
   task.created_at_ms = query.integer(16);
   task.updated_at_ms = query.integer(17);
+  task.key_id = query.string(18);
   return task;
 }
 
 base::Result<> write_task(WriteScope& scope, const core::Tenant& tenant, const TaskRecord& t,
                           const std::string& failures) {
-  return run(scope.db, "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  return run(scope.db, "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
              tenant.app_id, t.task_id, t.kind, t.collection, t.path, t.watch, t.state, t.total, t.done, t.added,
-             t.updated, t.unchanged, t.deleted, t.failed, failures, t.error, t.created_at_ms, t.updated_at_ms);
+             t.updated, t.unchanged, t.deleted, t.failed, failures, t.error, t.created_at_ms, t.updated_at_ms,
+             t.key_id);
 }
 
 base::Result<TaskRecord> read_task(Connection& db, const core::Tenant& tenant, const std::string& task_id) {

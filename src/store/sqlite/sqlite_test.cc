@@ -80,6 +80,7 @@ TEST(SqliteFile, OfTheFirstSchemaIsBroughtUpToDate) {
                     ->execute("DROP TABLE held_calls; DROP TABLE response_owners; DROP TABLE budgets; DROP TABLE "
                               "usage_days; DROP TABLE "
                               "ledger; DROP TABLE api_keys; "
+                              "ALTER TABLE tasks DROP COLUMN key_id; "
                               "DROP INDEX documents_by_source; ALTER TABLE documents DROP COLUMN source_stamp; "
                               "PRAGMA user_version = 1")
                     .has_value());
