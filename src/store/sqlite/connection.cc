@@ -16,6 +16,7 @@ using base::make_error;
 
 constexpr int kBusyMs = 5000;
 constexpr int kSharedSteps = 250;  // of SQLite's machine: 50 us or so
+constexpr std::chrono::milliseconds kSharedMost{4};
 
 // SQLite calls only ENOSPC "full"; quotas and limits of the file's size mean the same to us.
 bool out_of_space(sqlite3* handle, int code) {
@@ -58,11 +59,16 @@ base::Result<> Connection::execute(const char* sql) {
 void Connection::share_processor() {
   // The kernel's own preemption does not: a thread that has just begun its turn keeps the processor until a tick (4 ms
   // at 250 Hz), though a thread with shorter turns becomes ready.
-  const auto yield = [](void*) {
+  shared_ = {};
+  const auto yield = [](void* shared) {
+    auto& so_far = *static_cast<std::chrono::nanoseconds*>(shared);
+    if (so_far >= kSharedMost) return 0;
+    const auto before = std::chrono::steady_clock::now();
     std::this_thread::yield();
+    so_far += std::chrono::steady_clock::now() - before;
     return 0;
   };
-  sqlite3_progress_handler(handle_, kSharedSteps, yield, nullptr);
+  sqlite3_progress_handler(handle_, kSharedSteps, yield, &shared_);
 }
 
 base::Error Connection::error(int code) const {

@@ -41,7 +41,6 @@ base::Result<std::unique_ptr<WriteQueue>> WriteQueue::start(std::unique_ptr<Conn
   queue->counters_ = queue->saved_;
   queue->last_sequence_ = queue->saved_.sequence;
   queue->db_->count_log_pages();
-  queue->db_->share_processor();
   queue->thread_ = std::thread([q = queue.get()] {
     base::begin_thread("store-writer", base::ThreadKind::batch);
     q->loop();
@@ -153,6 +152,7 @@ void WriteQueue::commit(const Group& group) {
 
 base::Result<> WriteQueue::transact(const Group& group) {
   const base::SteadyTime began = clock_.now();
+  db_->share_processor();
   const auto work = [&]() -> base::Result<> {
     TESSERA_CHECK(store::run(*db_, "BEGIN IMMEDIATE"));
     for (const auto& job : group) TESSERA_CHECK(apply_one(*job, group.size() == 1));
