@@ -109,6 +109,7 @@ def api(report):
     report.run("npm packages", ["npm", "ci", "--prefix", "tests", "--silent", "--no-audit", "--no-fund"], count_one)
     files = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests/api").glob("*.test.mjs"))
     report.run("api", ["node", "--test", "--test-concurrency=2", "--test-reporter=tap", *files], count_node)
+    report.run("api, alone", ["node", "--test", "--test-reporter=tap", *map(str, (ROOT / "tests/api/alone").glob("*.test.mjs"))], count_node)
 
 
 def ui(report):

@@ -1,12 +1,9 @@
 // What only the SQLite store has to answer for: its file, its lock, its log, its writer thread.
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <latch>
@@ -119,39 +116,6 @@ TEST(SqliteFile, ItsLedgerIsReadBesideTheStoreThatWritesIt) {
     ASSERT_TRUE(connection->execute("PRAGMA user_version = 5").has_value());
   }
   EXPECT_EQ(LedgerFile::open(folder.file("tessera.db")).error().name, "DATABASE_NOT_OURS");
-}
-
-TEST(SqliteWriter, GetsItsTurnBesideAThreadThatNeverSleeps) {
-  // All on one processor: a writer that gave way at each chance would get a few rows in between two ticks.
-  cpu_set_t before;
-  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  int cpu = 0;
-  while (!CPU_ISSET(cpu, &before)) ++cpu;
-  CPU_SET(cpu, &one);
-  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-  const ScratchFolder folder;
-  const SqliteBox box({.path = folder.file("tessera.db")});
-  std::atomic<bool> over = false;
-  std::thread busy([&over] {
-    while (!over) continue;
-  });
-  ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
-  const auto began = std::chrono::steady_clock::now();
-  for (int batch = 0; batch < 20; ++batch) {
-    std::vector<core::LedgerEntry> entries(500);
-    for (size_t i = 0; i < entries.size(); ++i) {
-      entries[i].tenant = {"a"};
-      entries[i].call_id = fmt::format("{}-{}", batch, i);
-    }
-    ASSERT_TRUE(sync_wait(box.store->ledger().append_entries(std::move(entries))).has_value());
-  }
-  const auto took = std::chrono::steady_clock::now() - began;
-  over = true;
-  busy.join();
-  EXPECT_LT(took, std::chrono::seconds(8));
-  RecordProperty("ms", static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
 }
 
 TEST(SqliteWriter, TellsOfEachCommit) {
