@@ -143,9 +143,8 @@ core::Task<base::Result<core::TaskRecord>> DirectoryIngest::State::launch(core::
                          fmt::format("Task {} is taking this directory in; wait for it or cancel it.", *busy), "",
                          "path");
   }
-  core::Tenant tenant = asker.tenant;
   Job job{std::move(asker), nullptr, record.path, record.collection, record.watch};
-  auto begun = co_await parts.tasks.begin(std::move(tenant), std::move(record));
+  auto begun = co_await parts.tasks.begin(job.asker.tenant, std::move(record));
   if (!begun) {
     leave(place);
     co_return std::unexpected(std::move(begun).error());
@@ -167,7 +166,7 @@ core::Task<> DirectoryIngest::State::run_directory(Job job) {
   async::CancelSource either;
   const async::CancelCallback by_client(job.task->token(), [&either] { either.cancel(); });
   const async::CancelCallback by_stop(scope.token(), [&either] { either.cancel(); });
-  const auto context = in_background(job.asker, *job.task, either.token());
+  const auto context = in_background(std::move(job.asker), *job.task, either.token());
   auto result = co_await follow(context, job);
   leave({job.task->tenant(), job.collection, job.root});
   co_await conclude(*job.task, std::move(result));
